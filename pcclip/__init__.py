@@ -1,0 +1,52 @@
+"""Teach CLIP what differs between two pictures.
+
+The same words as the command line: :func:`finetune`, :func:`load`, and a loaded model's
+``compare``, ``rank``, ``search`` and ``predict``. Everything is imported on first use, so
+``import pcclip`` costs nothing that is not needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pcclip.hookspecs import hookimpl
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from pcclip.config import FinetuneConfig as FinetuneConfig
+    from pcclip.data import check as check
+    from pcclip.data import read as read
+    from pcclip.describe import describe as describe
+    from pcclip.embeddings import embed as embed
+    from pcclip.errors import PcclipError as PcclipError
+    from pcclip.finetune import finetune as finetune
+    from pcclip.model import Model as Model
+    from pcclip.model import load as load
+    from pcclip.plugins import registry as registry
+
+_EXPORTS = {
+    "FinetuneConfig": "pcclip.config",
+    "Model": "pcclip.model",
+    "PcclipError": "pcclip.errors",
+    "check": "pcclip.data",
+    "describe": "pcclip.describe",
+    "embed": "pcclip.embeddings",
+    "finetune": "pcclip.finetune",
+    "load": "pcclip.model",
+    "read": "pcclip.data",
+    "registry": "pcclip.plugins",
+}
+
+__all__ = ["__version__", "hookimpl", *sorted(_EXPORTS)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXPORTS:
+        return getattr(importlib.import_module(_EXPORTS[name]), name)
+    raise AttributeError(f"module 'pcclip' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_EXPORTS})

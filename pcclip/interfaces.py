@@ -1,0 +1,233 @@
+"""The contract of plugins: embedders, captioners, losses and strategies.
+
+Symbols follow the paper (arXiv:2409.09721): ``f(I)`` is an image embedding and ``g(t)`` a text
+embedding, both unit vectors of length ``dim``; ``d_ij = f(I_i) - f(I_j)`` is an image difference;
+``N(v)`` is ``v / |v|``. This module imports torch, so it is read only by code that computes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from pcclip.types import CaptionPair, ClassKnowledge, Comparative, Rejection
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from pcclip.types import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokenized texts.
+
+    Attributes:
+        ids: (n, L) int64, padded on the right.
+        lengths: (n,) int64, the number of real tokens of each text, at least 1.
+    """
+
+    ids: Tensor
+    lengths: Tensor
+
+    def __len__(self) -> int:
+        return int(self.ids.shape[0])
+
+    def take(self, indices: Tensor) -> Tokens:
+        """Return the texts at ``indices`` (m,), cut to the longest of them."""
+        lengths = self.lengths[indices]
+        longest = int(lengths.max()) if len(lengths) else 0
+        return Tokens(self.ids[indices, :longest], lengths)
+
+    def to(self, device: torch.device | str) -> Tokens:
+        """Return the same tokens on ``device``."""
+        return Tokens(self.ids.to(device), self.lengths.to(device))
+
+
+class Embedder(ABC):
+    """A CLIP-like model: an image tower that stays frozen and a text tower that can be trained.
+
+    ``target(options)`` makes one from the plugin's options (``target(options, variant=NAME)`` when
+    its spec lists variants); ``load`` makes one from a folder that ``save`` wrote.
+    """
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Length of an embedding."""
+
+    @property
+    @abstractmethod
+    def context_length(self) -> int:
+        """The most tokens a text may have; longer ones are cut."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where the towers live."""
+
+    @property
+    @abstractmethod
+    def image_fingerprint(self) -> str:
+        """Hash of everything an image embedding depends on: image tower and preprocessing.
+
+        The key of the embedding cache. Training the text tower does not change it.
+        """
+
+    @property
+    @abstractmethod
+    def text_fingerprint(self) -> str:
+        """Hash of everything a text embedding depends on: the text tower as it is now, and the tokenizer."""
+
+    @abstractmethod
+    def embed_images(self, images: Sequence[Image]) -> FloatArray:
+        """Return (n, dim) unit rows for n decoded pictures of any mode and size."""
+
+    @abstractmethod
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
+        """Tokenize on the CPU, cut to ``context_length``; special-looking text is plain text."""
+
+    @abstractmethod
+    def token_count(self, text: str) -> int:
+        """Number of tokens of ``text`` before any cutting, end markers included."""
+
+    @abstractmethod
+    def encode_text(self, tokens: Tokens) -> Tensor:
+        """Return g(t): (n, dim) float32 unit rows on ``device``, with gradients where they are enabled."""
+
+    @abstractmethod
+    def trainable(self, scope: str) -> Mapping[str, nn.Parameter]:
+        """Return the text parameters of ``scope`` by stable names.
+
+        Scopes: ``blocks`` (the transformer blocks, as in the paper), ``text`` (the whole text tower),
+        ``projection`` (the last linear map), ``last-N`` (the last N blocks).
+
+        Raises:
+            UsageError: the scope is unknown; the message lists those there are.
+        """
+
+    @abstractmethod
+    def save(self, folder: Path) -> Mapping[str, object]:
+        """Write weights and tokenizer into ``folder`` (safetensors and JSON, never pickle).
+
+        Returns:
+            JSON values that ``load`` needs: architecture, activation, preprocessing. The core keeps
+            them in ``embedder.json`` beside the plugin's name.
+        """
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, config: Mapping[str, object], device: str = "auto") -> Embedder:
+        """Read what ``save`` wrote; ``config`` is what it returned. Needs no network."""
+
+    def embed_texts(self, texts: Sequence[str], batch_size: int = 256) -> FloatArray:
+        """Return (n, dim) unit rows for n texts."""
+        import numpy as np
+
+        if not texts:
+            return np.zeros((0, self.dim), np.float32)
+        tokens = self.tokenize(texts)
+        order = torch.argsort(tokens.lengths, stable=True)
+        out = np.empty((len(texts), self.dim), np.float32)
+        with torch.inference_mode():
+            for rows in order.split(batch_size):
+                out[rows.numpy()] = self.encode_text(tokens.take(rows).to(self.device)).cpu().numpy()
+        return out
+
+
+class Captioner(ABC):
+    """A writer of comparatives: it sees two captions and says how the first differs from the second.
+
+    The core asks for ``chunk_size`` pairs at a time and stores each chunk as a whole, so the answers
+    of a chunk must depend on nothing outside that chunk: that is what makes a run that was cut off
+    end in the same texts.
+    """
+
+    chunk_size: int = 128
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hash of everything an answer depends on: model, prompt, sampling."""
+
+    @abstractmethod
+    def describe(self, pairs: Sequence[CaptionPair]) -> Iterator[Comparative | Rejection]:
+        """Yield exactly one answer for each pair, in any order, each as soon as it is there."""
+
+    def close(self) -> None:
+        """Free the model; calling it twice is harmless."""
+
+    def __enter__(self) -> Captioner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Loss(nn.Module, ABC):
+    """What training minimises over a batch of B (image difference, comparative) pairs."""
+
+    @abstractmethod
+    def forward(self, image_differences: Tensor, text: Tensor) -> Tensor:
+        """Return the scalar loss.
+
+        Args:
+            image_differences: (B, dim) rows ``d_ij``, *not* normalised.
+            text: (B, dim) rows ``g(t_ij)``, unit length, with gradients. Row k belongs to row k.
+        """
+
+
+class Classifier(ABC):
+    """A fitted strategy."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """The k class names, in the order of the score columns."""
+
+    @abstractmethod
+    def scores(self, embeddings: FloatArray) -> FloatArray:
+        """Return (n, k) scores of (n, dim) unit image embeddings; the largest wins."""
+
+
+class LinearClassifier(Classifier):
+    """Score = ``f . w_c``, with one unit weight row per class.
+
+    Args:
+        classes: k names.
+        weights: (k, dim) float32.
+    """
+
+    def __init__(self, classes: Sequence[str], weights: FloatArray) -> None:
+        if weights.ndim != 2 or len(classes) != weights.shape[0]:
+            raise ValueError(f"weights of shape {weights.shape} do not fit {len(classes)} classes")
+        self._classes = tuple(classes)
+        self.weights = weights
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self._classes
+
+    def scores(self, embeddings: FloatArray) -> FloatArray:
+        return embeddings @ self.weights.T
+
+
+class Strategy(ABC):
+    """A way to classify images. It sees embeddings, never pixels, so cached embeddings serve them all."""
+
+    @abstractmethod
+    def fit(self, embedder: Embedder, knowledge: ClassKnowledge) -> Classifier:
+        """Return a classifier over the classes of ``knowledge``.
+
+        Raises:
+            UsageError: ``knowledge`` lacks what this strategy needs; the message says how to bring it.
+        """

@@ -1,0 +1,315 @@
+"""Find plugins, name their troubles, and make instances of them.
+
+The façade over pluggy: everything else asks a :class:`Registry`, never pluggy itself. Finding
+plugins runs their hooks, which only return specs; :meth:`Registry.create` is the first moment a
+plugin's own code is imported.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import importlib.metadata
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from pcclip import hookspecs
+from pcclip.errors import MissingDependencyError, PluginError, UsageError
+from pcclip.specs import API_VERSION, CaptionerSpec, EmbedderSpec, LossSpec, PluginSpec, StrategySpec
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from pcclip.interfaces import Captioner, Embedder, Loss, Strategy
+
+GROUP = hookspecs.PROJECT
+KINDS: Mapping[str, type[PluginSpec]] = {
+    "embedder": EmbedderSpec,
+    "captioner": CaptionerSpec,
+    "loss": LossSpec,
+    "strategy": StrategySpec,
+}
+_HOOKS = {
+    "embedder": "pcclip_embedders",
+    "captioner": "pcclip_captioners",
+    "loss": "pcclip_losses",
+    "strategy": "pcclip_strategies",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A spec and where it came from."""
+
+    spec: PluginSpec
+    distribution: str
+    version: str
+
+    @property
+    def kind(self) -> str:
+        return self.spec.kind
+
+    @property
+    def origin(self) -> str:
+        """The distribution and its version, for messages."""
+        return f"{self.distribution} {self.version}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenPlugin:
+    """An entry point that could not be used, and why."""
+
+    entry_point: str
+    distribution: str
+    version: str
+    cause: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.entry_point!r} of {self.distribution} {self.version} was left out: {self.cause}"
+
+
+class Registry:
+    """The plugins that are installed.
+
+    Args:
+        entry_points: what to load; by default the installed entry points of group ``pcclip``.
+        disabled: entry-point names to leave out; by default ``PCCLIP_DISABLE_PLUGINS``, comma-separated.
+        strict: raise on a broken plugin instead of noting it; by default ``PCCLIP_STRICT_PLUGINS=1``.
+
+    Raises:
+        PluginError: ``strict`` and a plugin is broken.
+    """
+
+    def __init__(
+        self,
+        entry_points: Iterable[importlib.metadata.EntryPoint] | None = None,
+        *,
+        disabled: Iterable[str] | None = None,
+        strict: bool | None = None,
+    ) -> None:
+        if entry_points is None:
+            entry_points = importlib.metadata.entry_points(group=GROUP)
+        if disabled is None:
+            disabled = os.environ.get("PCCLIP_DISABLE_PLUGINS", "").split(",")
+        if strict is None:
+            strict = os.environ.get("PCCLIP_STRICT_PLUGINS", "") not in ("", "0")
+        self.broken: list[BrokenPlugin] = []
+        self._plugins: dict[str, dict[str, list[Plugin]]] = {kind: {} for kind in KINDS}
+        self._strict = strict
+        left_out = {name.strip() for name in disabled}
+        for entry_point in sorted(entry_points, key=lambda e: e.name):
+            if entry_point.name not in left_out:
+                self._add(entry_point)
+
+    def _add(self, entry_point: importlib.metadata.EntryPoint) -> None:
+        distribution = entry_point.dist.name if entry_point.dist else "unknown distribution"
+        version = entry_point.dist.version if entry_point.dist else ""
+        try:
+            found = [Plugin(spec, distribution, version) for spec in _declared(entry_point)]
+        except Exception as error:
+            cause = " ".join(str(error).split()) or "no message"
+            broken = BrokenPlugin(entry_point.name, distribution, version, f"{type(error).__name__}: {cause}")
+            if self._strict:
+                raise PluginError(str(broken), "Unset PCCLIP_STRICT_PLUGINS to go on without it.") from error
+            self.broken.append(broken)
+            return
+        for plugin in found:
+            for name in plugin.spec.names:
+                self._plugins[plugin.kind].setdefault(name, []).append(plugin)
+
+    def plugins(self, kind: str | None = None) -> list[Plugin]:
+        """Return every plugin once, of one kind or of all, in the order of kinds and names."""
+        kinds = KINDS if kind is None else [kind]
+        found: dict[Plugin, None] = {}
+        for one in kinds:
+            for _, plugins in sorted(self._plugins[one].items()):
+                found.update(dict.fromkeys(plugins))
+        return list(found)
+
+    def names(self, kind: str) -> list[str]:
+        """Return what users can write to choose a plugin of ``kind``."""
+        return sorted(self._plugins[kind])
+
+    def conflicts(self, kind: str) -> dict[str, list[Plugin]]:
+        """Return the names that more than one plugin of ``kind`` claims."""
+        return {name: plugins for name, plugins in self._plugins[kind].items() if len(plugins) > 1}
+
+    def find(self, kind: str, name: str) -> Plugin:
+        """Return the plugin that users call ``name``.
+
+        Raises:
+            UsageError: no plugin has that name; the message lists the names there are.
+            PluginError: two plugins have it; the message names both distributions.
+        """
+        plugins = self._plugins[kind].get(name, [])
+        if len(plugins) == 1:
+            return plugins[0]
+        if plugins:
+            owners = " and ".join(plugin.origin for plugin in plugins)
+            raise PluginError(
+                f"two plugins are called {name!r} ({kind}): {owners}",
+                "Uninstall one of them, or leave one out with PCCLIP_DISABLE_PLUGINS.",
+            )
+        names = self.names(kind)
+        close = difflib.get_close_matches(name, names, n=3)
+        listed = ", ".join(close) if close else _shorten(names)
+        hint = f"Did you mean: {listed}?" if close else f"There are: {listed}"
+        if self.broken:
+            hint += "\n" + "\n".join(map(str, self.broken))
+        raise UsageError(f"no {kind} is called {name!r}", hint)
+
+    def options_model(self, kind: str, name: str) -> type[BaseModel] | None:
+        """Return the pydantic model of a plugin's options, or None where it has none."""
+        plugin = self.find(kind, name)
+        if plugin.spec.options is None:
+            return None
+        model: type[BaseModel] = _resolve(plugin, plugin.spec.options)
+        return model
+
+    def target(self, kind: str, name: str) -> type[Any]:
+        """Import and return the class behind a plugin.
+
+        Raises:
+            MissingDependencyError: an import failed; the hint is the command that brings it.
+            PluginError: the class does not implement the interface of its kind, or speaks another API version.
+        """
+        from pcclip import interfaces
+
+        plugin = self.find(kind, name)
+        if plugin.spec.api != API_VERSION:
+            raise PluginError(
+                f"{kind} {name!r} of {plugin.origin} speaks plugin API {plugin.spec.api}, this pcclip speaks "
+                f"{API_VERSION}",
+                f"Upgrade {'pcclip' if plugin.spec.api > API_VERSION else plugin.distribution}.",
+            )
+        interface = {
+            "embedder": interfaces.Embedder,
+            "captioner": interfaces.Captioner,
+            "loss": interfaces.Loss,
+            "strategy": interfaces.Strategy,
+        }[kind]
+        target = _resolve(plugin, plugin.spec.target)
+        if not (isinstance(target, type) and issubclass(target, interface)):
+            raise PluginError(f"{kind} {name!r} of {plugin.origin}: {plugin.spec.target} is no {interface.__name__}")
+        return target
+
+    def create(self, kind: str, name: str, options: Mapping[str, Any] | BaseModel | None = None) -> Any:
+        """Make an instance of a plugin.
+
+        Args:
+            options: an instance of the plugin's options model, or a mapping that is validated into one.
+
+        Raises:
+            UsageError: an option is unknown or out of bounds.
+            PluginError: the plugin cannot be imported or does not fit its interface.
+        """
+        plugin = self.find(kind, name)
+        arguments = [] if plugin.spec.options is None else [self.parse_options(kind, name, options or {})]
+        if plugin.spec.options is None and options:
+            raise UsageError(f"{kind} {name!r} takes no options, got {options}")
+        target = self.target(kind, name)
+        variant = {"variant": name} if plugin.spec.variants else {}
+        try:
+            return target(*arguments, **variant)
+        except ImportError as error:
+            raise _missing(plugin, error) from error
+
+    def parse_options(self, kind: str, name: str, options: Mapping[str, Any] | BaseModel) -> BaseModel:
+        """Validate ``options`` into the plugin's model.
+
+        Raises:
+            UsageError: an option is unknown or out of bounds.
+        """
+        from pydantic import ValidationError
+
+        model = self.options_model(kind, name)
+        if model is None:
+            raise UsageError(f"{kind} {name!r} takes no options")
+        if isinstance(options, model):
+            return options
+        values = options if isinstance(options, Mapping) else options.model_dump()
+        try:
+            return model.model_validate(dict(values))
+        except ValidationError as error:
+            raise UsageError(f"{kind} {name!r}: {describe_validation(error)}") from None
+
+    def embedder(self, name: str, options: Mapping[str, Any] | BaseModel | None = None) -> Embedder:
+        """Make the embedder ``name``; see :meth:`create`."""
+        embedder: Embedder = self.create("embedder", name, options)
+        return embedder
+
+    def captioner(self, name: str, options: Mapping[str, Any] | BaseModel | None = None) -> Captioner:
+        """Make the captioner ``name``; see :meth:`create`."""
+        captioner: Captioner = self.create("captioner", name, options)
+        return captioner
+
+    def loss(self, name: str, options: Mapping[str, Any] | BaseModel | None = None) -> Loss:
+        """Make the loss ``name``; see :meth:`create`."""
+        loss: Loss = self.create("loss", name, options)
+        return loss
+
+    def strategy(self, name: str, options: Mapping[str, Any] | BaseModel | None = None) -> Strategy:
+        """Make the strategy ``name``; see :meth:`create`."""
+        strategy: Strategy = self.create("strategy", name, options)
+        return strategy
+
+
+@functools.cache
+def registry() -> Registry:
+    """Return the registry of what is installed, found once per process."""
+    return Registry()
+
+
+def describe_validation(error: Any) -> str:
+    """Put a pydantic ValidationError in one line: each field, what is wrong with it, and its value."""
+    parts = []
+    for item in error.errors(include_url=False):
+        field = ".".join(map(str, item["loc"])) or "options"
+        if item["type"] == "extra_forbidden":
+            parts.append(f"unknown option {field!r}")
+        else:
+            parts.append(f"{field}: {item['msg'].lower()}, got {item['input']!r}")
+    return "; ".join(parts)
+
+
+def _declared(entry_point: importlib.metadata.EntryPoint) -> list[PluginSpec]:
+    """Load one entry point and return what its hooks declare."""
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    manager.register(entry_point.load(), name=entry_point.name)
+    manager.check_pending()
+    specs: list[PluginSpec] = []
+    for kind, hook in _HOOKS.items():
+        for declared in getattr(manager.hook, hook)():
+            for spec in declared:
+                if not isinstance(spec, KINDS[kind]):
+                    raise TypeError(f"hook {hook} returned {spec!r}, not a {KINDS[kind].__name__}")
+                specs.append(spec)
+    if not specs:
+        raise TypeError("it declares nothing: none of its hooks returned a spec")
+    return specs
+
+
+def _resolve(plugin: Plugin, path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise _missing(plugin, error) from error
+    except AttributeError as error:
+        raise PluginError(f"{plugin.kind} {plugin.spec.name!r} of {plugin.origin}: there is no {path}") from error
+
+
+def _missing(plugin: Plugin, error: ImportError) -> MissingDependencyError:
+    hint = f"Install it: {plugin.spec.install_hint}" if plugin.spec.install_hint else None
+    return MissingDependencyError(f"{plugin.kind} {plugin.spec.name!r} of {plugin.origin} cannot start: {error}", hint)
+
+
+def _shorten(names: list[str], limit: int = 20) -> str:
+    shown = ", ".join(names[:limit]) or "none"
+    return f"{shown} and {len(names) - limit} more (pcclip plugins)" if len(names) > limit else shown

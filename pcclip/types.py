@@ -1,0 +1,215 @@
+"""The values that travel between the stages: frozen, and checked where they are made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from pcclip.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    FloatArray: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One picture with what is known about it.
+
+    Attributes:
+        id: unique in its data set and stable between runs (a relative path, or the user's own id).
+        image: path of the picture file.
+        captions: texts that describe it; the first one is used to write comparatives. May be empty.
+        label: its class, where the data has classes.
+        attributes: known values by attribute name, such as ``{"size": 0.4, "colour": "red"}``.
+    """
+
+    id: str
+    image: Path
+    captions: tuple[str, ...] = ()
+    label: str | None = None
+    attributes: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def caption(self) -> str:
+        """The first caption, or an empty string."""
+        return self.captions[0] if self.captions else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Something that was set aside, and why: one row of ``quarantine.csv``.
+
+    Attributes:
+        id: the example's id or the place in the file it came from.
+        stage: where it was set aside: ``read``, ``embed`` or ``describe``.
+        reason: a short fixed word for counting, such as ``missing-file``.
+        detail: what exactly, for a person.
+    """
+
+    id: str
+    stage: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionPair:
+    """Two captions whose difference is to be put in words, in this direction: first against second."""
+
+    first: str
+    second: str
+
+    def __post_init__(self) -> None:
+        if not self.first.strip() or not self.second.strip():
+            raise UsageError(f"a caption pair needs two captions, not {self.first!r} and {self.second!r}")
+
+    @property
+    def key(self) -> str:
+        """A hash of both captions, 32 hexadecimal digits: what the store files the answer under."""
+        digest = hashlib.blake2b(digest_size=16)
+        for caption in (self.first, self.second):
+            raw = caption.encode("utf-8", "surrogatepass")
+            digest.update(len(raw).to_bytes(8, "little"))
+            digest.update(raw)
+        return digest.hexdigest()
+
+    @property
+    def reversed(self) -> CaptionPair:
+        """The same captions in the other direction."""
+        return CaptionPair(self.second, self.first)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparative:
+    """Text that says how the first caption of a pair differs from the second (``t_ij``)."""
+
+    pair: CaptionPair
+    text: str
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise UsageError("a comparative needs a text; an empty answer is a Rejection")
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A pair that got no usable comparative.
+
+    Attributes:
+        pair: the pair that was asked for.
+        reason: a short fixed word for counting, such as ``echo`` or ``order-swapped``.
+        text: what the captioner wrote, for a person to judge.
+    """
+
+    pair: CaptionPair
+    reason: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassComparative:
+    """Text that says how pictures of class ``first`` differ from pictures of class ``second``."""
+
+    first: str
+    second: str
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.first == self.second:
+            raise UsageError(f"a class comparative needs two classes, not {self.first!r} twice")
+        if not self.text.strip():
+            raise UsageError(f"the comparative of {self.first!r} against {self.second!r} is empty")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassKnowledge:
+    """The classes to tell apart, and what is known about them.
+
+    Attributes:
+        names: at least two class names, all different.
+        comparatives: described differences between pairs of classes.
+        descriptions: texts about a class, by class name.
+    """
+
+    names: tuple[str, ...]
+    comparatives: tuple[ClassComparative, ...] = ()
+    descriptions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if any(not name.strip() for name in self.names):
+            raise UsageError("a class name is empty", "Give the classes as a comma-separated list: cat,dog,horse")
+        duplicates = sorted({name for name in self.names if self.names.count(name) > 1})
+        if duplicates:
+            raise UsageError(
+                f"class named twice: {', '.join(map(repr, duplicates))}", "Give each class once."
+            )
+        if len(self.names) < 2:
+            raise UsageError(
+                f"classification needs at least two classes, got {list(self.names)}",
+                "Give them as a comma-separated list: cat,dog,horse",
+            )
+        known = set(self.names)
+        for comparative in self.comparatives:
+            for name in (comparative.first, comparative.second):
+                if name not in known:
+                    raise UsageError(
+                        f"a comparative names the unknown class {name!r}",
+                        f"The classes are: {', '.join(self.names)}",
+                    )
+        for name in self.descriptions:
+            if name not in known:
+                raise UsageError(
+                    f"a description names the unknown class {name!r}", f"The classes are: {', '.join(self.names)}"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a strategy says of one picture.
+
+    Attributes:
+        image: the picture's path as given.
+        label: the class with the largest score.
+        scores: the score of every class, a cosine for linear strategies.
+    """
+
+    image: str
+    label: str
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Which of two pictures fits a described difference.
+
+    Attributes:
+        first, second: the two pictures' paths as given.
+        text: the described difference, which speaks of the first picture against the second.
+        cosine: ``<g(text), N(f(first) - f(second))>``, in [-1, 1].
+        holds: True where the text fits this order of the pictures (cosine above 0).
+    """
+
+    first: str
+    second: str
+    text: str
+    cosine: float
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One picture's place in a ranking by a described attribute.
+
+    Attributes:
+        image: the picture's path as given.
+        score: ``<g(text), f(image)>``, a cosine.
+    """
+
+    image: str
+    score: float
