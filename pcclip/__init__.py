@@ -16,14 +16,15 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from pcclip.config import FinetuneConfig as FinetuneConfig
+    from pcclip.config import make_config as make_config
     from pcclip.data import check as check
     from pcclip.data import read as read
-    from pcclip.describe import describe as describe
+    from pcclip.describe import describe_examples as describe_examples
     from pcclip.embeddings import embed as embed
     from pcclip.errors import PcclipError as PcclipError
     from pcclip.finetune import finetune as finetune
     from pcclip.model import Model as Model
-    from pcclip.model import load as load
+    from pcclip.saved import load as load
     from pcclip.plugins import registry as registry
 
 _EXPORTS = {
@@ -31,10 +32,11 @@ _EXPORTS = {
     "Model": "pcclip.model",
     "PcclipError": "pcclip.errors",
     "check": "pcclip.data",
-    "describe": "pcclip.describe",
+    "describe_examples": "pcclip.describe",
     "embed": "pcclip.embeddings",
     "finetune": "pcclip.finetune",
-    "load": "pcclip.model",
+    "make_config": "pcclip.config",
+    "load": "pcclip.saved",
     "read": "pcclip.data",
     "registry": "pcclip.plugins",
 }

@@ -137,7 +137,8 @@ class Embedder(ABC):
         order = torch.argsort(tokens.lengths, stable=True)
         out = np.empty((len(texts), self.dim), np.float32)
         with torch.inference_mode():
-            for rows in order.split(batch_size):
+            for start in range(0, len(texts), batch_size):
+                rows = order[start : start + batch_size]
                 out[rows.numpy()] = self.encode_text(tokens.take(rows).to(self.device)).cpu().numpy()
         return out
 
@@ -218,7 +219,8 @@ class LinearClassifier(Classifier):
         return self._classes
 
     def scores(self, embeddings: FloatArray) -> FloatArray:
-        return embeddings @ self.weights.T
+        scores: FloatArray = embeddings @ self.weights.T
+        return scores
 
 
 class Strategy(ABC):

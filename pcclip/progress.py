@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -20,16 +20,10 @@ class Task(Protocol):
 class Progress(Protocol):
     """Where stages report to; the command line shows bars, the default shows nothing."""
 
-    def task(self, title: str, total: int | None = None, unit: str = "it", done: int = 0) -> TaskContext:
+    def task(
+        self, title: str, total: int | None = None, unit: str = "it", done: int = 0
+    ) -> AbstractContextManager[Task]:
         """Start a stage of ``total`` units, of which ``done`` were there already."""
-
-
-class TaskContext(Protocol):
-    """A stage as a context manager."""
-
-    def __enter__(self) -> Task: ...
-
-    def __exit__(self, *exc: object) -> bool | None: ...
 
 
 class _Quiet:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    FloatArray: TypeAlias = NDArray[np.float32]
+FloatArray: TypeAlias = "NDArray[np.float32]"  # a string: numpy is not imported for a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,7 @@ class ClassKnowledge:
             raise UsageError("a class name is empty", "Give the classes as a comma-separated list: cat,dog,horse")
         duplicates = sorted({name for name in self.names if self.names.count(name) > 1})
         if duplicates:
-            raise UsageError(
-                f"class named twice: {', '.join(map(repr, duplicates))}", "Give each class once."
-            )
+            raise UsageError(f"class named twice: {', '.join(map(repr, duplicates))}", "Give each class once.")
         if len(self.names) < 2:
             raise UsageError(
                 f"classification needs at least two classes, got {list(self.names)}",

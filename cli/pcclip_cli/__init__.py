@@ -1,0 +1,1 @@
+"""The command line of pcclip: one module a command, no logic that the core lacks."""

@@ -1,0 +1,123 @@
+"""Commands whose flags depend on the plugins that the user chose.
+
+``--captioner llama`` makes the fields of llama's options real flags of the command
+(``--captioner-n-parallel``), with bounds and defaults in the help text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from pcclip.plugins import registry
+from pcclip_cli.fields import given, options_of
+
+_META = "pcclip_cli.chosen"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A flag that chooses a plugin.
+
+    Attributes:
+        flag: ``captioner`` for ``--captioner``; also the prefix of the plugin's own flags.
+        kind: the kind of plugin, ``captioner``.
+        default: what is chosen where the flag is not given, or None for nothing.
+    """
+
+    flag: str
+    kind: str
+    default: str | None = None
+
+
+class PluginCommand(click.Command):
+    """A command with flags of the chosen plugins.
+
+    Args:
+        choices: which flags choose plugins.
+        recipe: name of the flag that names a recipe, whose choices count where a flag is not given.
+    """
+
+    def __init__(self, *args: Any, choices: Sequence[Choice], recipe: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.choices = tuple(choices)
+        self.recipe = recipe
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_META] = self._chosen(args)
+        return super().parse_args(ctx, args)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        params = super().get_params(ctx)
+        taken = {name for param in params for name in param.opts}
+        for choice in self.choices:
+            params[-1:-1] = [o for o in self._plugin_options(ctx, choice) if not taken & set(o.opts)]
+        return params
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        dynamic = {id(option): choice for choice in self.choices for option in self._plugin_options(ctx, choice)}
+        own = [r for p in self.get_params(ctx) if id(p) not in dynamic and (r := p.get_help_record(ctx)) is not None]
+        with formatter.section("Options"):
+            formatter.write_dl(own)
+        for choice in self.choices:
+            records = [r for o in self._plugin_options(ctx, choice) if (r := o.get_help_record(ctx)) is not None]
+            if records:
+                with formatter.section(f"Options of the {choice.kind} {ctx.meta[_META][choice.flag]}"):
+                    formatter.write_dl(records)
+
+    def _chosen(self, args: list[str]) -> dict[str, str | None]:
+        recipe = _value_of(args, self.recipe) if self.recipe else None
+        settings: dict[str, Any] = {}
+        if recipe:
+            from pcclip.config import read_recipe
+
+            settings = read_recipe(recipe)
+        return {
+            choice.flag: _value_of(args, choice.flag) or settings.get(choice.flag) or choice.default
+            for choice in self.choices
+        }
+
+    def _plugin_options(self, ctx: click.Context, choice: Choice) -> list[click.Option]:
+        cached: dict[str, list[click.Option]] = ctx.meta.setdefault(f"{_META}.options", {})
+        if choice.flag not in cached:
+            name = ctx.meta.get(_META, {}).get(choice.flag)
+            if name and (name != choice.default or name in registry().names(choice.kind)):
+                model = registry().options_model(choice.kind, name)
+                cached[choice.flag] = options_of(model, choice.flag) if model else []
+            else:
+                cached[choice.flag] = []  # nothing chosen, or a default that is not installed: using it says so
+        return cached[choice.flag]
+
+
+def plugin_options(ctx: click.Context, flag: str) -> dict[str, Any]:
+    """Return what the user gave for the options of the plugin chosen by ``flag``."""
+    command = ctx.command
+    assert isinstance(command, PluginCommand)
+    choice = next(choice for choice in command.choices if choice.flag == flag)
+    names = [o.name[len(flag) + 1 :] for o in command._plugin_options(ctx, choice) if o.name]
+    return given(ctx, names, flag)
+
+
+def complete(kind: str) -> Any:
+    """Return a shell completion callback for the names of a kind of plugin."""
+
+    def names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        return [name for name in registry().names(kind) if name.startswith(incomplete)]
+
+    return names
+
+
+def _value_of(args: list[str], flag: str) -> str | None:
+    """Return the last value of ``--flag`` in raw arguments, before ``--``."""
+    found = None
+    for position, argument in enumerate(args):
+        if argument == "--":
+            break
+        if argument.startswith(f"--{flag}="):
+            found = argument.partition("=")[2]
+        elif argument == f"--{flag}" and position + 1 < len(args):
+            found = args[position + 1]
+    return found

@@ -1,0 +1,46 @@
+"""``pcclip data``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pcclip_cli.output import common, print_json_line, print_quarantined, print_table, progress
+
+
+@click.group("data")
+def command() -> None:
+    """Look at data before using it."""
+
+
+@command.command("check")
+@click.argument("data")
+@click.option("--images", type=click.Path(path_type=Path), help="Folder that relative picture paths start from.")
+@click.option("--image-column", help="Column that holds the picture's path.")
+@click.option("--caption-column", help="Column that holds the caption.")
+@click.option("--label-column", help="Column that holds the class.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the rows that were set aside to this CSV file.")
+@common
+@click.pass_context
+def check(ctx: click.Context, /, data: str, as_json: bool, out: Path | None, **where: Any) -> None:
+    """Read DATA, decode every picture, and say what is there and what was set aside.
+
+    The exit code is 1 where something was set aside.
+    """
+    from pcclip.data import check as check_data
+    from pcclip.data.quarantine import write_quarantine
+
+    where = {key: where[key] for key in ("images", "image_column", "caption_column", "label_column")}
+    report = check_data(data, progress=progress(), **where)
+    if as_json:
+        print_json_line(report.to_dict())
+    else:
+        print_table([{"": name, report.name: value} for name, value in report.rows])
+        print_quarantined(report.quarantined)
+    if out is not None:
+        write_quarantine(out, report.quarantined)
+    if report.quarantined:
+        ctx.exit(1)

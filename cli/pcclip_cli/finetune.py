@@ -1,0 +1,74 @@
+"""``pcclip finetune``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pcclip.config import FinetuneConfig, make_config
+from pcclip_cli.choosing import Choice, PluginCommand, complete, plugin_options
+from pcclip_cli.fields import given, option
+from pcclip_cli.output import common, print_table, progress
+
+_FLAGS = {"backbone": "embedder", "captioner": "captioner", "loss": "loss"}
+
+
+def _field_options() -> list[click.Parameter]:
+    found: list[click.Parameter] = []
+    for name, info in FinetuneConfig.model_fields.items():
+        if name.endswith("_options"):
+            continue
+        made = option(name, info)
+        made.required = False  # a recipe may bring it; make_config says what is missing
+        if name in _FLAGS:
+            made = click.Option(
+                [f"--{name}"],
+                default=info.default,
+                show_default=True,
+                help=info.description,
+                shell_complete=complete(_FLAGS[name]),
+            )
+        found.append(made)
+    return found
+
+
+@click.command(
+    "finetune",
+    cls=PluginCommand,
+    choices=[Choice(flag, kind, FinetuneConfig.model_fields[flag].default) for flag, kind in _FLAGS.items()],
+    recipe="recipe",
+)
+@click.option(
+    "--out", "-o", required=True, type=click.Path(path_type=Path), help="Run folder; the same command goes on in it."
+)
+@click.option("--recipe", help="default, paper, or a TOML file of settings; flags override it.")
+@common
+@click.pass_context
+def command(ctx: click.Context, /, out: Path, recipe: str | None, **_: Any) -> None:
+    """Teach a CLIP model the differences in your data.
+
+    DATA is a COCO captions JSON, a CSV, TSV or JSONL table, a folder of pictures with .txt captions, a
+    folder of class folders, or one of the built-in sets stamps and scenes.
+
+    A run that was cut off goes on with the same command.
+    """
+    settings = given(ctx, FinetuneConfig.model_fields)
+    for flag in _FLAGS:
+        options = plugin_options(ctx, flag)
+        if options:
+            settings[f"{flag}_options"] = options
+    if "data" not in settings and not recipe:
+        raise click.UsageError("Missing option '--data'.")
+    config = make_config(recipe, **settings)
+
+    from pcclip.card import measure_rows
+    from pcclip.finetune import finetune
+
+    finished = finetune(config, out, progress=progress())
+    print_table(measure_rows(finished.evaluation["before"], finished.evaluation["after"]))
+    click.echo(f"\nThe model is in {finished.path / 'model'}", err=True)
+
+
+command.params[:0] = _field_options()

@@ -1,0 +1,181 @@
+"""Comparatives by a language model in this process, checked, and asked for twice at most."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from pcclip import quality
+from pcclip.form import compose
+from pcclip.interfaces import Captioner
+from pcclip.types import CaptionPair, Comparative, Rejection
+from pcclip_llama import engine, models, prompts, slots
+from pcclip_llama.engine import Answer, Engine, Job
+from pcclip_llama.native import Context, Sampling
+from pcclip_llama.options import LlamaOptions
+
+# Cells for each pair at work beside the shared prefix: two captions, the fixed words, the answer.
+# Longer captions still work, with fewer pairs at a time.
+_CELLS_PER_PAIR = 96
+_SHORT_SHOTS = {"smollm2": 2}
+
+_Key = tuple[int, int]  # index of the pair in the chunk, attempt
+
+
+class LlamaCaptioner(Captioner):
+    """Writes comparatives with a GGUF model through llama.cpp.
+
+    The model is loaded at the first ``describe``, so that a process may still fork before it. Every
+    ``describe`` starts from a cleared cache: its answers depend on its pairs alone.
+
+    Raises:
+        MissingDependencyError: llama-cpp-python or the model is missing; the hint is the command that brings it.
+        UsageError: there is no such model, or the prompt file is unusable.
+    """
+
+    def __init__(self, options: LlamaOptions) -> None:
+        self.options = options
+        self._path = models.resolve(options.model)
+        self._prompts = (
+            prompts.from_file(options.prompt)
+            if options.prompt
+            else prompts.built_in(_SHORT_SHOTS.get(options.model, len(prompts.SHORT)))
+        )
+        self._fingerprint: str | None = None
+        self._context: Context | None = None
+        self._engine: Engine | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the model's content, the prompt, the sampling, and the versions of engine and filter.
+
+        n_parallel and n_ctx are in it, for the make-up of a batch decides near ties between tokens.
+        n_threads and n_gpu_layers are not: they say which machine does the work, and a store that is
+        carried to a larger machine must go on being used, at the price of a rare near tie.
+        """
+        if self._fingerprint is None:
+            sampled = self.options.model_dump(mode="json", exclude={"model", "prompt", "n_threads", "n_gpu_layers"})
+            parts = {
+                "model": models.file_hash(self._path),
+                "prompt": self._prompts.text,
+                "options": sampled,
+                "engine": [engine.VERSION, engine.N_BATCH, _CELLS_PER_PAIR],
+                "quality": quality.VERSION,
+            }
+            canonical = json.dumps(parts, sort_keys=True).encode()
+            self._fingerprint = hashlib.blake2b(canonical, digest_size=16).hexdigest()
+        return self._fingerprint
+
+    def describe(self, pairs: Sequence[CaptionPair]) -> Iterator[Comparative | Rejection]:
+        """Yield exactly one answer for each pair, as each is done.
+
+        Raises:
+            PluginError: llama.cpp cannot load the model or fails, or ``describe`` is called again
+                before the last answer of this call was read.
+        """
+        if not pairs:
+            return
+        running = self._load()
+        jobs = deque(self._job(index, pair, 0) for index, pair in enumerate(pairs))
+        for answer in running.run(jobs):
+            index, attempt = answer.job.key
+            pair = pairs[index]
+            text, reason = _judge(pair, answer)
+            if reason is None:
+                yield Comparative(pair, text)
+            elif attempt == 0 and self.options.retry_temperature > 0:
+                jobs.append(self._job(index, pair, 1))
+            else:
+                yield Rejection(pair, reason, text)
+
+    def close(self) -> None:
+        """Free the model; the next ``describe`` would load it again."""
+        if self._context is not None:
+            self._context.close()
+        self._context = self._engine = None
+
+    def _load(self) -> Engine:
+        if self._engine is None:
+            options = self.options
+            parallel, shared = options.n_parallel, len(self._prompts.prompts)
+            self._context = Context(
+                self._path,
+                n_ctx=options.n_ctx or 768 + parallel * _CELLS_PER_PAIR,
+                n_sequences=parallel + shared,
+                n_batch=engine.N_BATCH,
+                n_threads=options.n_threads or usable_cpus(),
+                n_gpu_layers=options.n_gpu_layers,
+            )
+            prefixes = [self._context.tokenize(p.prefix, start=True, special=True) for p in self._prompts.prompts]
+            self._engine = Engine(self._context, prefixes, parallel)
+        return self._engine
+
+    def _job(self, index: int, pair: CaptionPair, attempt: int) -> Job[_Key]:
+        assert self._context is not None
+        options = self.options
+        number = self._prompts.choose(pair)
+        prompt = self._prompts.prompts[number]
+        first, second = self._caption(pair.first), self._caption(pair.second)
+        tokens = self._context.tokenize_after("\n", prompt.query(first, second))
+        if prompt.bridge:
+            tokens += self._context.tokenize(prompt.bridge, special=True)
+            tokens += self._context.tokenize_after("\n", prompt.opening)
+        sampling = Sampling(
+            options.retry_temperature if attempt else options.temperature,
+            options.top_k,
+            options.top_p,
+            _seed(options.seed, attempt, pair),
+        )
+        limit = options.max_tokens
+        return Job(
+            key=(index, attempt),
+            prefix=number,
+            prompt=tuple(tokens),
+            slots=(slots.first_slot(first, limit), slots.second_slot(second, limit)),
+            between=(slots.MIDDLE,),
+            sampling=sampling,
+        )
+
+    def _caption(self, caption: str) -> str:
+        """Return the caption in one line, cut to the token budget.
+
+        A text tower reads 77 tokens or fewer of a comparative, so what a caption says far behind
+        could not be said in half of one; and a cache cell spent on it is missing elsewhere.
+        """
+        assert self._context is not None
+        line = " ".join(caption.split())
+        budget = self.options.max_caption_tokens
+        # No token of a real vocabulary is longer than this on average; it spares tokenizing a book.
+        line = line[: budget * 16]
+        tokens = self._context.tokenize(line)
+        if len(tokens) <= budget:
+            return line
+        cut = b"".join(self._context.piece(token) for token in tokens[:budget]).decode("utf-8", "ignore").strip()
+        return cut.rpartition(" ")[0] or cut
+
+
+def usable_cpus() -> int:
+    """Return the number of CPUs this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _judge(pair: CaptionPair, answer: Answer[_Key]) -> tuple[str, str | None]:
+    """Return the composed text and the reason to reject it, or None."""
+    sides = [text.strip().rstrip(".,;").rstrip() for text in answer.texts]
+    if answer.trouble or len(sides) != 2:
+        return " … ".join(sides), answer.trouble or "not-in-form"
+    if not all(sides):
+        return compose(*sides), "one-side-missing"
+    text = compose(*sides)
+    return text, quality.check(pair, text)
+
+
+def _seed(seed: int, attempt: int, pair: CaptionPair) -> int:
+    """Return a 31-bit seed that is the pair's own, whatever else is in its chunk."""
+    digest = hashlib.blake2b(f"{seed}/{attempt}/{pair.key}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little") >> 1

@@ -1,0 +1,18 @@
+"""CLIP's own classifier."""
+
+from __future__ import annotations
+
+from pcclip.interfaces import Classifier, Embedder, LinearClassifier, Strategy
+from pcclip.types import ClassKnowledge
+from pcclip_strategies.options import ZeroShotOptions
+from pcclip_strategies.prompts import embed_class_prompts
+
+
+class ZeroShot(Strategy):
+    """The class whose prompt is nearest: score ``<f, e_c>`` with ``e_c = g("This is a photo of a {c}")``."""
+
+    def __init__(self, options: ZeroShotOptions) -> None:
+        self.options = options
+
+    def fit(self, embedder: Embedder, knowledge: ClassKnowledge) -> Classifier:
+        return LinearClassifier(knowledge.names, embed_class_prompts(embedder, knowledge.names, self.options.template))
