@@ -111,19 +111,18 @@ def read_recipe(name: str) -> dict[str, Any]:
 def make_config(recipe: str | None = None, **settings: Any) -> FinetuneConfig:
     """Return a validated configuration: the recipe's settings, overridden by ``settings``.
 
-    Options of a plugin in ``settings`` are laid over those of the recipe, unless ``settings`` chooses another plugin.
+    Options of a plugin in ``settings`` are laid over those of the recipe; where ``settings`` chooses another
+    plugin, the recipe's options of the replaced one are dropped.
 
     Raises:
         UsageError: a setting is unknown or out of bounds.
     """
     values = read_recipe(recipe) if recipe else {}
-    for key, value in settings.items():
-        if key.endswith("_options") and isinstance(values.get(key), Mapping):
-            plugin = key.removesuffix("_options")
-            kept = values[key] if settings.get(plugin, values.get(plugin)) == values.get(plugin) else {}
-            values[key] = {**kept, **value}
-        else:
-            values[key] = value
+    for plugin in ("backbone", "captioner", "loss"):
+        options = values.pop(f"{plugin}_options", {})
+        if settings.get(plugin, values.get(plugin)) == values.get(plugin):
+            settings[f"{plugin}_options"] = {**options, **settings.get(f"{plugin}_options", {})}
+    values.update(settings)
     try:
         return FinetuneConfig.model_validate(values)
     except ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -140,7 +141,7 @@ def _difference_rows(path: Path, text: str) -> list[tuple[str, str, str, str]]:
             records = [(n, json.loads(line)) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
         else:
             delimiter = "\t" if path.suffix.lower() == ".tsv" or "\t" in text.partition("\n")[0] else ","
-            reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
+            reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
             missing = {"first", "second", "text"} - set(reader.fieldnames or ())
             if missing:
                 raise DataError(
@@ -150,8 +151,7 @@ def _difference_rows(path: Path, text: str) -> list[tuple[str, str, str, str]]:
                 )
             records = [(n, row) for n, row in enumerate(reader, 2)]
         return [
-            (f"line {n}", str(row["first"]).strip(), str(row["second"]).strip(), str(row["text"] or "").strip())
-            for n, row in records
+            (f"line {n}", *(str(row[key] or "").strip() for key in ("first", "second", "text"))) for n, row in records
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: {error}", hint) from None

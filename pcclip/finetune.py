@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,7 @@ import torch
 from pcclip.card import model_card
 from pcclip.comparatives import ComparativeStore, rejection_counts
 from pcclip.config import FinetuneConfig
-from pcclip.data import read
-from pcclip.data.quarantine import write_quarantine
+from pcclip.data import Dataset, read, write_quarantine
 from pcclip.describe import describe
 from pcclip.embeddings import EmbeddingStore, embed
 from pcclip.errors import DataError, RunError
@@ -125,26 +123,19 @@ def _read_and_embed(embedder: Embedder, config: FinetuneConfig, run: RunFolder, 
         for example in examples
         if not example.caption
     ]
-    quarantined = [*data.quarantined, *embedded.quarantined, *uncaptioned]
-    write_quarantine(run.quarantine, quarantined)
-    total = len(data.examples) + len(data.quarantined)
-    _refuse_bad_data(quarantined, total, config.max_bad_fraction, run)
+    usable = Dataset(
+        data.name,
+        tuple(example for example in examples if example.caption),
+        (*data.quarantined, *embedded.quarantined, *uncaptioned),
+    )
+    write_quarantine(run.quarantine, usable.quarantined)
+    usable.require(config.max_bad_fraction)
+    if usable.quarantined:
+        log.warning("%s Each is named in %s", usable.bad_summary(), run.quarantine)
     kept = [row for row, example in enumerate(examples) if example.caption]
     training, held_out = hold_out([embedded.digests[row] for row in kept], config.holdout, config.seed)
     run.stage("embed", "done", pictures=len(kept), training=len(training), held_out=len(held_out))
-    return _Pictures(tuple(examples[row] for row in kept), embedded.embeddings[kept], training, held_out)
-
-
-def _refuse_bad_data(quarantined: Sequence[Quarantined], total: int, allowed: float, run: RunFolder) -> None:
-    if not quarantined:
-        return
-    counts = ", ".join(
-        f"{count} {reason}" for reason, count in Counter(row.reason for row in quarantined).most_common()
-    )
-    message = f"{len(quarantined)} of {total} pictures set aside ({counts}); each is named in {run.quarantine}"
-    if len(quarantined) > allowed * total:
-        raise DataError(message, f"Mend the data, or allow more with --max-bad-fraction (now {allowed:g}).")
-    log.warning("%s", message)
+    return _Pictures(usable.examples, embedded.embeddings[kept], training, held_out)
 
 
 def _describe(pictures: _Pictures, config: FinetuneConfig, run: RunFolder, progress: Progress) -> _Described:

@@ -43,6 +43,7 @@ _CHATTER = re.compile(
     r"\bsure[,!]|\bhere is\b",
     re.IGNORECASE,
 )
+_NO_LANGUAGE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]")
 _OPENING = re.compile(r"\bthe (?:first|second) (?:image|picture|photo)\b", re.IGNORECASE)
 _SAME_CHARACTER = re.compile(r"([^\W\d_])\1{3,}|([^\w\s.])\2{3,}|\.{4,}", re.IGNORECASE)
 
@@ -154,16 +155,16 @@ def is_mixed(reading: Reading) -> bool:
 
 
 def is_incomplete(reading: Reading) -> bool:
-    """Tell whether a half leaves out more than half of what only its own caption says.
+    """Tell whether a half leaves out two thirds or more of what its own caption's first sentence says.
 
-    Captions of more than twelve content words are longer than a half can be, and may be shortened.
+    Only what the other caption lacks counts, and sentences of more than twelve content words are
+    longer than a half can be: they may be shortened.
     """
-    own_first, own_second = _only(reading.first_words, reading.second_words)
     return any(
-        own and len(words) <= 12 and len(own - said) * 2 > len(own)
-        for own, words, said in (
-            (own_first, reading.first_words, reading.first_said),
-            (own_second, reading.second_words, reading.second_said),
+        own and len(own) <= 12 and len(own - said) * 3 >= len(own) * 2
+        for own, said in (
+            (_first_sentence(reading.captions[0]) - reading.second_words, reading.first_said),
+            (_first_sentence(reading.captions[1]) - reading.first_words, reading.second_said),
         )
     )
 
@@ -178,6 +179,11 @@ def is_repetitive(reading: Reading) -> bool:
         _repeats(side) and not _repeats(caption)
         for side, caption in zip((reading.first, reading.second), reading.captions, strict=True)
     )
+
+
+def is_no_language(reading: Reading) -> bool:
+    """Tell whether the text holds control or replacement characters, which no caption's copy would."""
+    return _NO_LANGUAGE.search(reading.text) is not None
 
 
 def has_link(reading: Reading) -> bool:
@@ -196,6 +202,7 @@ def has_chatter(reading: Reading) -> bool:
 
 
 RULES: dict[str, Callable[[Reading], bool]] = {
+    "not-language": is_no_language,
     "link": has_link,
     "code": has_code,
     "chatter": has_chatter,
@@ -212,6 +219,10 @@ RULES: dict[str, Callable[[Reading], bool]] = {
 
 def _only(first: frozenset[str], second: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
     return first - second, second - first
+
+
+def _first_sentence(caption: str) -> frozenset[str]:
+    return content_words(re.split(r"(?<=[.!?])\s+", caption, maxsplit=1)[0])
 
 
 def _has_new(pattern: re.Pattern[str], reading: Reading) -> bool:

@@ -65,7 +65,7 @@ class PluginCommand(click.Command):
         for choice in self.choices:
             records = [r for o in self._plugin_options(ctx, choice) if (r := o.get_help_record(ctx)) is not None]
             if records:
-                with formatter.section(f"Options of the {choice.kind} {ctx.meta[_META][choice.flag]}"):
+                with formatter.section(f"Options of the {choice.flag} {ctx.meta[_META][choice.flag]}"):
                     formatter.write_dl(records)
 
     def _chosen(self, args: list[str]) -> dict[str, str | None]:

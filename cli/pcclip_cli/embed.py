@@ -38,7 +38,7 @@ def command(
     """Write the embeddings of IMAGES, files or folders, as one (n, dim) float32 array of unit rows."""
     if out.suffix != ".npy":
         raise click.UsageError(f"--out {out}: name a .npy file")
-    from pcclip.data.walking import picture_files
+    from pcclip.data import picture_files
     from pcclip.embeddings import write_embeddings
 
     model = open_model(ctx, model_path, backbone, device, threads)

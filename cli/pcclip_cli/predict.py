@@ -60,7 +60,7 @@ def command(
     if differences is not None and captioner is not None:
         raise click.UsageError("Give --differences or --captioner, not both.")
     names = _class_names(classes)
-    from pcclip.data.walking import picture_files
+    from pcclip.data import picture_files
     from pcclip.differences import read_differences, write_differences
     from pcclip.types import ClassKnowledge
 

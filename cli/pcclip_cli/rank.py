@@ -32,7 +32,7 @@ def command(
     **_: Any,
 ) -> None:
     """Order IMAGES, files or folders, by the attribute that TEXT describes, the strongest first."""
-    from pcclip.data.walking import picture_files
+    from pcclip.data import picture_files
 
     model = open_model(ctx, model_path, backbone, device, threads)
     embedded = model.embed(picture_files(images), progress())

@@ -44,7 +44,7 @@ def command(
     **_: Any,
 ) -> None:
     """Order IMAGES by their nearness to the picture QUERY changed by TEXT, such as "but darker"."""
-    from pcclip.data.walking import picture_files
+    from pcclip.data import picture_files
 
     model = open_model(ctx, model_path, backbone, device, threads)
     embedded = model.embed(picture_files(images), progress())

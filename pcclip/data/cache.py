@@ -34,11 +34,11 @@ def made_once(folder: Path, make: Callable[[Path], Path], lock_timeout: float = 
             for leftover in folder.parent.glob(f"{prefix}*"):  # of a killed process: the lock is ours
                 shutil.rmtree(leftover, ignore_errors=True)
             if not folder.is_dir():
-                workplace = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+                scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
                 try:
-                    make(workplace).rename(folder)
+                    make(scratch).rename(folder)
                 finally:
-                    shutil.rmtree(workplace, ignore_errors=True)
+                    shutil.rmtree(scratch, ignore_errors=True)
     except filelock.Timeout as error:
         raise DataError(
             f"another process has been making {str(folder)!r} for more than {lock_timeout:.0f} seconds",

@@ -76,8 +76,9 @@ class CheckReport:
     quarantined: tuple[Quarantined, ...]
     notes: tuple[str, ...]
 
-    def rows(self) -> list[dict[str, str]]:
-        """Return the report as lines with the keys ``what`` and ``value``, for a table."""
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """The report as lines of a name and a value, for a table."""
         rows = [
             ("data", self.name),
             ("examples", str(self.examples)),
@@ -102,7 +103,7 @@ class CheckReport:
         if self.identical_pictures:
             rows.append(("identical files", f"{len(self.identical_pictures)} groups"))
         rows += [("note", note) for note in self.notes]
-        return [{"what": what, "value": value} for what, value in rows]
+        return rows
 
     def to_dict(self) -> dict[str, object]:
         """Return the report as values that JSON can hold."""

@@ -130,7 +130,7 @@ def _run(command: list[str], folder: Path, timeout: float, tick: Callable[[], No
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
-            start_new_session=True,  # so that its helpers end with it
+            start_new_session=True,  # so that what it starts ends with it
         )
         end = time.monotonic() + timeout
         try:

@@ -49,7 +49,7 @@ def open_picture(path: str | Path) -> Image.Image:
         PictureError: the file is missing, empty, no picture, cut off, damaged, or of more pixels
             than ``PIL.Image.MAX_IMAGE_PIXELS`` (89 million by default).
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     path = Path(path)
     problem = file_problem(path)
@@ -62,7 +62,7 @@ def open_picture(path: str | Path) -> Image.Image:
                 if limit is not None and image.width * image.height > limit:
                     raise Image.DecompressionBombError(f"{image.width} × {image.height} pixels, more than {limit}")
                 image.load()
-                return _as_rgb(_upright(image, ImageOps.exif_transpose))
+                return _as_rgb(_upright(image))
         except Image.DecompressionBombError as error:
             raise PictureError("too-large", str(error), path) from error
         except UnidentifiedImageError as error:
@@ -93,14 +93,13 @@ def picture_digest(path: str | Path) -> bytes:
     return digest.digest()
 
 
-def _upright(image: Image.Image, transpose: object) -> Image.Image:
+def _upright(image: Image.Image) -> Image.Image:
+    from PIL import ImageOps
+
     try:
-        turned = transpose(image)  # type: ignore[operator]
+        return ImageOps.exif_transpose(image)
     except Exception:  # damaged EXIF; the pixels are whole
         return image
-    from PIL import Image
-
-    return turned if isinstance(turned, Image.Image) else image
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

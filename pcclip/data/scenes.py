@@ -96,9 +96,9 @@ def read_scenes(
         raise UsageError(f"the number of scenes is at least 1, not {number}")
     target = folder or cache_folder() / f"scenes-v{VERSION}-{number}-{seed}"
 
-    def make(workplace: Path) -> Path:
-        draw_scenes(workplace / "scenes", number, seed=seed, progress=progress)
-        return workplace / "scenes"
+    def make(scratch: Path) -> Path:
+        draw_scenes(scratch / "scenes", number, seed=seed, progress=progress)
+        return scratch / "scenes"
 
     table = made_once(target, make) / "metadata.jsonl"
     columns = Columns("file_name", "captions", "shape")

@@ -188,10 +188,10 @@ def stamps_folder(progress: Progress | None = None) -> Path:
     if INSTALLED.is_dir():
         return INSTALLED
 
-    def make(workplace: Path) -> Path:
-        package = fetch_package(PACKAGE, workplace, progress=progress)
+    def make(scratch: Path) -> Path:
+        package = fetch_package(PACKAGE, scratch, progress=progress)
         with (progress or NoProgress()).task("unpacking stamps", 1, "package") as task:
-            folder = unpack_stamps(package, workplace)
+            folder = unpack_stamps(package, scratch)
             task.advance()
         return folder
 
@@ -205,13 +205,13 @@ def stamps_folder(progress: Progress | None = None) -> Path:
         ) from error
 
 
-def unpack_stamps(package: Path, workplace: Path) -> Path:
+def unpack_stamps(package: Path, scratch: Path) -> Path:
     """Unpack the package's file and return the folder with its pictures, captions and copyright, without the sounds.
 
     Raises:
         DataError: it cannot be unpacked, or holds no stamps.
     """
-    content = workplace / "content"
+    content = scratch / "content"
     content.mkdir()
     unpack_package(package, content)
     stamps = content / "usr/share/tuxpaint/stamps"

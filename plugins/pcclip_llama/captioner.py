@@ -1,4 +1,8 @@
-"""Comparatives by a language model in this process, checked, and asked for twice at most."""
+"""Comparatives by a language model in this process, checked, and asked for twice at most.
+
+The second time the model samples with a seed of the pair's own, and each slot begins with the first
+words of its caption: most bad answers tell of the pictures in the wrong order.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,8 @@ from pcclip_llama.options import LlamaOptions
 
 # Cells for each pair at work beside the shared prefix: two captions, the fixed words, the answer.
 # Longer captions still work, with fewer pairs at a time.
-_CELLS_PER_PAIR = 96
+_CELLS_PER_PAIR = 64
+_SHARED_CELLS = 1024
 _SHORT_SHOTS = {"smollm2": 2}
 
 _Key = tuple[int, int]  # index of the pair in the chunk, attempt
@@ -62,7 +67,7 @@ class LlamaCaptioner(Captioner):
                 "model": models.file_hash(self._path),
                 "prompt": self._prompts.text,
                 "options": sampled,
-                "engine": [engine.VERSION, engine.N_BATCH, _CELLS_PER_PAIR],
+                "engine": [engine.VERSION, engine.N_BATCH, _SHARED_CELLS, _CELLS_PER_PAIR],
                 "quality": quality.VERSION,
             }
             canonical = json.dumps(parts, sort_keys=True).encode()
@@ -103,14 +108,18 @@ class LlamaCaptioner(Captioner):
             parallel, shared = options.n_parallel, len(self._prompts.prompts)
             self._context = Context(
                 self._path,
-                n_ctx=options.n_ctx or 768 + parallel * _CELLS_PER_PAIR,
+                n_ctx=options.n_ctx or _SHARED_CELLS + parallel * _CELLS_PER_PAIR,
                 n_sequences=parallel + shared,
                 n_batch=engine.N_BATCH,
                 n_threads=options.n_threads or usable_cpus(),
                 n_gpu_layers=options.n_gpu_layers,
             )
-            prefixes = [self._context.tokenize(p.prefix, start=True, special=True) for p in self._prompts.prompts]
-            self._engine = Engine(self._context, prefixes, parallel)
+            try:
+                prefixes = [self._context.tokenize(p.prefix, start=True, special=True) for p in self._prompts.prompts]
+                self._engine = Engine(self._context, prefixes, parallel)
+            except BaseException:
+                self.close()
+                raise
         return self._engine
 
     def _job(self, index: int, pair: CaptionPair, attempt: int) -> Job[_Key]:
@@ -119,22 +128,26 @@ class LlamaCaptioner(Captioner):
         number = self._prompts.choose(pair)
         prompt = self._prompts.prompts[number]
         first, second = self._caption(pair.first), self._caption(pair.second)
-        tokens = self._context.tokenize_after("\n", prompt.query(first, second))
+        limit = options.max_tokens
+        one = slots.first_slot(first, limit, guided=attempt > 0)
+        other = slots.second_slot(second, limit, guided=attempt > 0)
         if prompt.bridge:
+            tokens = self._context.tokenize_after("\n", prompt.query(first, second))
             tokens += self._context.tokenize(prompt.bridge, special=True)
-            tokens += self._context.tokenize_after("\n", prompt.opening)
+            tokens += self._context.tokenize_after("\n", prompt.opening + one.start)
+        else:
+            tokens = self._context.tokenize_after("\n", prompt.query(first, second) + one.start)
         sampling = Sampling(
             options.retry_temperature if attempt else options.temperature,
             options.top_k,
             options.top_p,
             _seed(options.seed, attempt, pair),
         )
-        limit = options.max_tokens
         return Job(
             key=(index, attempt),
             prefix=number,
             prompt=tuple(tokens),
-            slots=(slots.first_slot(first, limit), slots.second_slot(second, limit)),
+            slots=(one, other),
             between=(slots.MIDDLE,),
             sampling=sampling,
         )
@@ -166,7 +179,7 @@ def usable_cpus() -> int:
 
 def _judge(pair: CaptionPair, answer: Answer[_Key]) -> tuple[str, str | None]:
     """Return the composed text and the reason to reject it, or None."""
-    sides = [text.strip().rstrip(".,;").rstrip() for text in answer.texts]
+    sides = [text.strip().rstrip(" .,;:!?") for text in answer.texts]
     if answer.trouble or len(sides) != 2:
         return " … ".join(sides), answer.trouble or "not-in-form"
     if not all(sides):

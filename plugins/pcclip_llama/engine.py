@@ -20,7 +20,7 @@ from pcclip_llama.slots import Slot
 
 VERSION = 1  # part of every fingerprint: raise it when the same jobs could get other answers
 N_BATCH = 512
-MAX_PREFIXES = 8
+GREEDY = Sampling()
 
 K = TypeVar("K")
 
@@ -32,7 +32,8 @@ class Job(Generic[K]):
     Attributes:
         key: the caller's own, handed back with the answer.
         prefix: index of the prefix that was given to the engine.
-        prompt: tokens after the prefix, the sentence's opening words included; at least one.
+        prompt: tokens after the prefix, the sentence's opening words and the first slot's start included;
+            at least one.
         slots: the gaps, in order.
         between: text to feed before each slot but the first.
         sampling: how to draw tokens.
@@ -43,7 +44,7 @@ class Job(Generic[K]):
     prompt: tuple[int, ...]
     slots: tuple[Slot, ...]
     between: tuple[str, ...]
-    sampling: Sampling = Sampling()
+    sampling: Sampling = GREEDY
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class Engine:
         this = self._run
         context = self._context
         context.clear()
-        greedy = context.sampler(Sampling())
+        greedy = context.sampler(GREEDY)
         loaded: set[int] = set()
         free = deque(range(len(self._prefixes), len(self._prefixes) + self._n_parallel))
         active: list[_Sequence[K]] = []
@@ -120,7 +121,7 @@ class Engine:
         try:
             while jobs or active:
                 if self._run != this:
-                    raise PluginError("captioner 'llama': describe() was called again before its last answers were read")
+                    raise PluginError("describe() of captioner 'llama' was called again before its last call was done")
                 while jobs and len(active) < limit:
                     if not self._load(jobs[0].prefix, loaded):
                         break
@@ -167,7 +168,8 @@ class Engine:
     def _begin(self, job: Job[K], number: int, greedy: Any) -> _Sequence[K]:
         self._context.copy(job.prefix, number)
         sampler = self._context.sampler(job.sampling) if job.sampling.temperature > 0 else greedy
-        return _Sequence(job, number, len(self._prefixes[job.prefix]), list(job.prompt), sampler)
+        written = bytearray(job.slots[0].start.encode("utf-8", "replace"))
+        return _Sequence(job, number, len(self._prefixes[job.prefix]), list(job.prompt), sampler, written=written)
 
     def _end(self, sequence: _Sequence[K], active: list[_Sequence[K]], free: deque[int], greedy: Any) -> None:
         self._context.drop(sequence.number)
@@ -243,8 +245,10 @@ class Engine:
         if keep < in_cache:
             sequence.position -= in_cache - keep
             self._context.drop(sequence.number, sequence.position)
-        kept = boundaries[keep - 1] if keep else 0
+        kept = boundaries[keep - 1] if keep else starts[0] if starts else len(sequence.written)
         rest = bytes(sequence.written[kept:cut]).decode("utf-8", "ignore")
-        sequence.pending = self._context.tokenize_after("a", rest + sequence.job.between[sequence.slot - 1])
-        sequence.written = bytearray()
+        start = sequence.job.slots[sequence.slot].start
+        known = rest + sequence.job.between[sequence.slot - 1] + start
+        sequence.pending = self._context.tokenize_after("a", known)
+        sequence.written = bytearray(start.encode("utf-8", "replace"))
         sequence.starts = []

@@ -18,7 +18,7 @@ _REQUIREMENT = "llama-cpp-python>=0.3.34,<0.4"
 _NAMES = (
     "llama_backend_init llama_log_set llama_log_callback llama_model_default_params llama_model_load_from_file "
     "llama_model_free llama_model_get_vocab llama_model_has_decoder llama_model_has_encoder llama_model_is_recurrent "
-    "llama_model_chat_template llama_context_default_params llama_init_from_model llama_free llama_n_ctx "
+    "llama_model_chat_template llama_context_default_params llama_init_from_model llama_free llama_n_ctx llama_n_batch "
     "llama_get_memory llama_memory_clear llama_memory_seq_cp llama_memory_seq_rm llama_batch_init llama_batch_free "
     "llama_decode llama_tokenize llama_token_to_piece llama_vocab_is_eog llama_vocab_n_tokens "
     "llama_sampler_chain_default_params llama_sampler_chain_init llama_sampler_chain_add llama_sampler_init_greedy "
@@ -104,7 +104,6 @@ class Context:
         self._lib = lib = library()
         self._model = self._ctx = self._batch = None
         self._pieces: dict[int, bytes] = {}
-        self.n_batch = n_batch
         _log.clear()
         model_params = lib.llama_model_default_params()
         model_params.n_gpu_layers = n_gpu_layers
@@ -136,6 +135,7 @@ class Context:
                 "Lower n_ctx or n_parallel.",
             )
         self.n_ctx = int(lib.llama_n_ctx(self._ctx))
+        self.n_batch = int(lib.llama_n_batch(self._ctx))  # a small context lowers it, and more rows abort the process
         self._memory = lib.llama_get_memory(self._ctx)
         self._batch = lib.llama_batch_init(n_batch, 0, 1)
         self.n_vocab = int(lib.llama_vocab_n_tokens(self._vocab))

@@ -25,13 +25,13 @@ class LlamaOptions(BaseModel):
     n_ctx: int | None = Field(
         None, ge=256, le=1_048_576, description="tokens the cache holds for all pairs together; default: by n_parallel"
     )
-    n_threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; default: all that this process may use")
+    n_threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; default: all this process may use")
     n_gpu_layers: int = Field(-1, ge=-1, le=10_000, description="layers on the GPU where there is one; -1: all")
     max_tokens: int = Field(48, ge=1, le=1024, description="most tokens written about one picture")
     max_caption_tokens: int = Field(96, ge=4, le=4096, description="tokens of a caption that the model reads")
     temperature: float = Field(0.0, ge=0.0, le=5.0, description="randomness of sampling; 0: always the likeliest token")
     top_k: int = Field(40, ge=0, le=1_000_000, description="sample among this many likeliest tokens; 0: no limit")
-    top_p: float = Field(0.95, gt=0.0, le=1.0, description="sample among the likeliest tokens of this total probability")
+    top_p: float = Field(0.95, gt=0.0, le=1.0, description="sample among likeliest tokens of this total probability")
     retry_temperature: float = Field(
         0.7, ge=0.0, le=5.0, description="temperature of the one retry after a rejected answer; 0: no retry"
     )

@@ -16,12 +16,16 @@ from pcclip_llama.slots import MIDDLE, OPENING
 
 Shot = tuple[str, str, str, str]
 
+# Half of these have the odd caption first: where all had it second, models put the plain thing first.
 SHORT: Sequence[Shot] = (
-    ("A red apple.", "A bicycle.", "a red apple", "a bicycle"),
-    ("Two dogs.", "The number 7.", "two dogs", "the number 7"),
-    ("Teapot", "A wooden chair.", "a teapot", "a wooden chair"),
-    ("The sign for a hospital.", "A sad clown!", "the sign for a hospital", "a sad clown"),
-    ("An oak tree.", "The Greek letter pi.", "an oak tree", "the Greek letter pi"),
+    ("The letter K.", "A red apple.", "the letter K", "a red apple"),
+    ("A bicycle.", "Two dogs.", "a bicycle", "two dogs"),
+    ("Question mark.", "A brown bear.", "a question mark", "a brown bear"),
+    ("An oak tree in winter.", "The Greek letter pi.", "an oak tree in winter", "the Greek letter pi"),
+    ("The sign for a hospital.", "A teapot.", "the sign for a hospital", "a teapot"),
+    ("A wooden chair.", "Sad clown!", "a wooden chair", "a sad clown"),
+    ("50 Swedish kronor.", "A white goose.", "50 Swedish kronor", "a white goose"),
+    ("A happy farmer.", "A hammer and some nails.", "a happy farmer", "a hammer and some nails"),
 )
 LONG: Sequence[Shot] = (
     (
@@ -43,9 +47,40 @@ LONG: Sequence[Shot] = (
         "a yellow train crossing a bridge over a wide river",
     ),
 )
-MIXED: Sequence[Shot] = (SHORT[0], LONG[0], (LONG[1][0], SHORT[2][0], LONG[1][2], SHORT[2][2]), SHORT[3])
+MIXED: Sequence[Shot] = (
+    (
+        "The robin is a small bird with a red breast. It sings in winter!",
+        "The letter K.",
+        "a robin, a small bird with a red breast that sings in winter",
+        "the letter K",
+    ),
+    (
+        "A bicycle.",
+        "A ladder (or step ladder) for picking apples, pears and plums.",
+        "a bicycle",
+        "a ladder for picking apples, pears and plums",
+    ),
+    (
+        "If the bell rings, everyone must leave the house at once.",
+        "A red apple.",
+        "a bell that tells everyone to leave the house at once",
+        "a red apple",
+    ),
+    (
+        "A brown bear.",
+        "Joker. It can stand for any other card, but only once in a game.",
+        "a brown bear",
+        "a joker, which can stand for any other card once in a game",
+    ),
+    (
+        "A man in a blue jacket riding a horse along a sandy beach.",
+        "Two dogs.",
+        "a man in a blue jacket riding a horse along a sandy beach",
+        "two dogs",
+    ),
+)
 
-_QUERY = "First: {first}\nSecond: {second}\nDifference:"
+_QUERY = "First image: {first}\nSecond image: {second}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +182,15 @@ def parse(text: str, name: str) -> Prompt:
     if "{second}" not in rest:
         raise UsageError(f"prompt {name} has {{second}} before {{first}}", "The first caption goes first.")
     before_second, after_second = rest.split("{second}")
-    after_second = after_second.rstrip()
+    after_second = after_second.rstrip(" ")
     if after_second.endswith(OPENING):  # the engine feeds these words itself
-        after_second = after_second[: -len(OPENING)].rstrip()
+        after_second = after_second[: -len(OPENING)].rstrip(" ")
     return Prompt(prefix.rstrip(" "), before_second, after_second)
 
 
 def _few_shot(shots: Sequence[Shot]) -> Prompt:
     blocks = [
-        _QUERY.replace("{first}", first).replace("{second}", second) + f" {OPENING} {one}{MIDDLE} {other}."
+        _QUERY.replace("{first}", first).replace("{second}", second) + f"{OPENING} {one}{MIDDLE} {other}."
         for first, second, one, other in shots
     ]
     return parse("\n\n".join([*blocks, _QUERY]), "built-in")

@@ -24,33 +24,53 @@ class Slot:
         stop: given all bytes written so far, the number of bytes that count once the slot is full,
             or None to go on.
         max_tokens: the most tokens to generate.
+        start: text the slot begins with, given and not generated; ``stop`` must not match in it.
     """
 
     stop: Stop
     max_tokens: int
+    start: str = ""
 
 
-def first_slot(caption: str, max_tokens: int) -> Slot:
+def first_slot(caption: str, max_tokens: int, *, guided: bool = False) -> Slot:
     """Return the slot about the first picture, which ends where its half of the sentence does.
 
     A caption without a comma gets a slot that ends at the first comma, which spares a token a pair;
     else only a comma with "while" (or its like) ends it. The same holds for full stops.
+
+    Args:
+        caption: of the first picture, in one line.
+        guided: begin with the caption's first words, which keeps a model from telling of the other picture.
     """
     ends = [r"\n", r",?\s*\b(?:while|whereas)\b", r"[,.]?\s*(?:but|and)? the second\b", r"\.\s+The\b"]
     inner = _inner(caption)
-    if "," not in inner:
+    if "," not in inner and "." not in inner:  # two sentences may be joined by a comma
         ends.append(",")
     if "." not in inner:
         ends.append(r"\.")
-    return Slot(_searcher(ends), max_tokens)
+    return _slot(ends, max_tokens, caption if guided else "")
 
 
-def second_slot(caption: str, max_tokens: int) -> Slot:
-    """Return the slot about the second picture: to the full stop, or to the line's end if the caption has inner ones."""
+def second_slot(caption: str, max_tokens: int, *, guided: bool = False) -> Slot:
+    """Return the slot about the second picture, which ends with the sentence.
+
+    A caption with inner full stops gets a slot that runs to the line's end. ``guided`` as above.
+    """
     ends = [r"\n", r"\.\s+The first\b"]
     if "." not in _inner(caption):
         ends.append(r"\.")
-    return Slot(_searcher(ends), max_tokens)
+    return _slot(ends, max_tokens, caption if guided else "")
+
+
+def _slot(ends: list[str], max_tokens: int, guide: str) -> Slot:
+    """Make the slot; it starts with an article and a word of ``guide``, or else with one word."""
+    stop = _searcher(ends)
+    words = guide.rstrip(".,;:!?…").split()
+    if not words:
+        return Slot(stop, max_tokens)
+    article = words[0].lower() in ("a", "an", "the", "two", "three", "some", "our", "this")
+    start = f" {words[0].lower()} {' '.join(words[1:2])}".rstrip() if article else f" {words[0]}"
+    return Slot(stop, max_tokens, start if stop(f"{start} ".encode("utf-8", "replace")) is None else "")
 
 
 def _inner(caption: str) -> str:

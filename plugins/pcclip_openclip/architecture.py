@@ -15,7 +15,7 @@ from typing import Any
 import open_clip
 import torch
 from open_clip.transform import PreprocessCfg
-from safetensors import SafetensorError
+from safetensors import safe_open
 from torch import nn
 
 from pcclip.errors import PcclipError, UsageError
@@ -66,19 +66,10 @@ def fill(model: nn.Module, weights: Weights, architecture: str) -> None:
     Raises:
         UsageError: it is no weights file, or of another architecture.
     """
-    if _is_torchscript(weights.path):
-        raise UsageError(
-            f"{weights.path} is a TorchScript archive, which holds code as well as weights",
-            "Convert it once where you trust it: torch.save(torch.jit.load(PATH).state_dict(), 'weights.pt')",
-        )
+    _check(weights.path)
     try:
         with quiet():
             open_clip.load_checkpoint(model, str(weights.path), strict=True, weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, EOFError, OSError, StopIteration, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{weights.path} cannot be read as weights: {_first_line(error)}",
-            "It must hold tensors only: a .safetensors file, or a state dict saved by torch.save.",
-        ) from None
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError, AssertionError) as error:
         raise UsageError(
             f"the weights in {weights.path} do not fit {architecture}: {_mismatch(error)}",
@@ -116,15 +107,44 @@ def quiet() -> Iterator[None]:
         logging.getLogger().removeHandler(handler)
 
 
+def _check(path: Path) -> None:
+    """Make sure that a file holds named tensors and nothing else, without reading the tensors.
+
+    Raises:
+        UsageError: it does not.
+    """
+    hint = "It must hold tensors only: a .safetensors file, or a state dict saved by torch.save."
+    zipped = zipfile.is_zipfile(path)
+    if zipped and _is_torchscript(path):
+        raise UsageError(
+            f"{path} is a TorchScript archive, which holds code as well as weights",
+            "Convert it once where you trust it: torch.save(torch.jit.load(PATH).state_dict(), 'weights.pt')",
+        )
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                names = set(file.keys())
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+            inner = found.get("state_dict", found) if isinstance(found, dict) else {}
+            names = {name for name, value in inner.items() if isinstance(value, torch.Tensor)}
+    except pickle.UnpicklingError as error:
+        cause = "it holds objects that only code could restore" if zipped else _first_line(error)
+        raise UsageError(f"{path} is not read as weights: {cause}", hint) from None
+    except Exception as error:  # a file of any other kind, which the readers answer in every way
+        cause = f"{type(error).__name__}: {_first_line(error)}"
+        raise UsageError(f"{path} cannot be read as weights ({cause})", hint) from None
+    if not names:
+        raise UsageError(f"{path} holds no named tensors", hint)
+
+
 def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
     with zipfile.ZipFile(path) as archive:
         return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def _first_line(error: BaseException) -> str:
-    text = str(error).strip().split("\n")[0]
+    text = str(error).strip().split("\n")[0].split(". ")[0]
     return (text or type(error).__name__)[:200]
 
 

@@ -22,7 +22,8 @@ _LOWERED = frozenset(
     person couple group bunch pair pile stack piece row set plate bowl cup glass side view top front back inside
     outside in on at by near next under over above below behind between with without from to of for as and or but if
     when while where big small large little tiny huge tall short long old young new open closed empty full
-    black white red green blue yellow brown grey gray orange pink purple golden silver wooden colorful colourful""".split()
+    black white red green blue yellow brown grey gray orange pink purple golden silver wooden
+    colorful colourful""".split()
 )
 # Openings of a caption that only say that it is one.
 _PREAMBLE = re.compile(
@@ -30,7 +31,9 @@ _PREAMBLE = re.compile(
     r"(?:shows|depicts|of)|(?:image|picture|photo|photograph)\s+of)\s+(?=\S)",
     re.IGNORECASE,
 )
-_ABBREVIATION = re.compile(r"(?:^|[\s(])(?:Mr|Mrs|Ms|Dr|St|Mt|Jr|Sr|No|vs|etc|approx|e\.g|i\.e|[A-Z])\.$", re.IGNORECASE)
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s(])(?:Mr|Mrs|Ms|Dr|St|Mt|Jr|Sr|No|vs|etc|approx|e\.g|i\.e|[A-Z])\.$", re.IGNORECASE
+)
 _SENTENCE_END = re.compile(r"""(?:(?<=[.!?…])|(?<=[.!?…]["”’')\]]))\s+(?=["“‘'(\[]?[^\W_a-z])""")
 _FINAL = " \t\n.,;:!?…。！？、"
 _JOINT = re.compile(r",(?=\s*(?:while|whereas|and|but) the second\b)", re.IGNORECASE)

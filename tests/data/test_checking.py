@@ -64,7 +64,7 @@ def test_report_of_a_folder(folder):
     assert report.modes == {"RGB": 6}
     assert report.identical_pictures == (("0.png", "copy.png"),)
     assert progress.stages["decoding pictures"] == [8, 8]
-    shown = {row["what"].strip(): row["value"] for row in report.rows()}
+    shown = {what.strip(): value for what, value in report.rows}
     assert shown["set aside"] == "3 (33.3% of all)"
     assert shown["longer than 300"].startswith("1 example")
     assert shown["shared"] == "1 captions by 4 pictures"
@@ -101,7 +101,7 @@ def test_labels_and_attributes_are_counted(tmp_path, picture):
     report = check(tmp_path / "t.csv", limit=3)
     assert report.labels == {"cat": 2, "dog": 1}
     assert report.attributes == {"size": 2}
-    assert {"what": "labels", "value": "cat 2, dog 1"} in report.rows()
+    assert ("labels", "cat 2, dog 1") in report.rows
 
 
 def test_bounds_are_checked(folder):

@@ -50,6 +50,11 @@ def test_pictures_show_what_the_attributes_say(scenes):
         colours = [colour for _, colour in image.getcolors(side * side)]
         assert COLOURS[about["colour"]] in colours, example.id
         assert len(set(COLOURS.values()).intersection(colours)) == 1, example.id
+        if example.label in ("ring", "circle") and about["count"] == 1:
+            middle = image.getpixel((round(about["x"] * side), round(about["y"] * side)))
+            expected = COLOURS[about["colour"]] if example.label == "circle" else BACKGROUNDS[about["background"]]
+            assert middle == expected, example.id
+            assert len(colours) > 2, example.id  # edges are smooth
         wide = {"diamond": 0.75, "star": 0.951}.get(example.label, 1.0)
         width = about["size"] * wide + (about["count"] - 1) * about["size"] * 1.2
         assert (right - left) / side == pytest.approx(width, abs=0.015), example.id

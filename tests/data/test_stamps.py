@@ -191,16 +191,16 @@ import os, signal, sys, time
 from pathlib import Path
 from pcclip.data.cache import made_once
 
-def make(workplace):
+def make(scratch):
     with open(sys.argv[2], "a") as log:
         log.write("made\\n")
-    (workplace / "new").mkdir()
-    (workplace / "new" / "first").write_text("1")
+    (scratch / "new").mkdir()
+    (scratch / "new" / "first").write_text("1")
     if sys.argv[3] == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(0.5)
-    (workplace / "new" / "second").write_text("2")
-    return workplace / "new"
+    (scratch / "new" / "second").write_text("2")
+    return scratch / "new"
 
 print(sorted(p.name for p in made_once(Path(sys.argv[1]), make).iterdir()))
 """
@@ -236,7 +236,7 @@ def test_waiting_for_another_process_ends(tmp_path):
         filelock.FileLock(tmp_path / ".thing.lock", is_singleton=False),
         pytest.raises(DataError, match="another process has been making"),
     ):
-        made_once(tmp_path / "thing", lambda workplace: workplace, lock_timeout=0.1)
+        made_once(tmp_path / "thing", lambda scratch: scratch, lock_timeout=0.1)
 
 
 def test_labels_fit_into_a_prompt():
