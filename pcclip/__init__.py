@@ -10,8 +10,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from pcclip.hookspecs import hookimpl
-
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -22,7 +20,8 @@ if TYPE_CHECKING:
     from pcclip.describe import describe_examples as describe_examples
     from pcclip.embeddings import embed as embed
     from pcclip.errors import PcclipError as PcclipError
-    from pcclip.finetune import finetune as finetune
+    from pcclip.finetuning import finetune as finetune
+    from pcclip.hookspecs import hookimpl as hookimpl
     from pcclip.model import Model as Model
     from pcclip.saved import load as load
     from pcclip.plugins import registry as registry
@@ -34,14 +33,15 @@ _EXPORTS = {
     "check": "pcclip.data",
     "describe_examples": "pcclip.describe",
     "embed": "pcclip.embeddings",
-    "finetune": "pcclip.finetune",
+    "finetune": "pcclip.finetuning",
     "make_config": "pcclip.config",
+    "hookimpl": "pcclip.hookspecs",
     "load": "pcclip.saved",
     "read": "pcclip.data",
     "registry": "pcclip.plugins",
 }
 
-__all__ = ["__version__", "hookimpl", *sorted(_EXPORTS)]
+__all__ = ["__version__", *sorted(_EXPORTS)]
 
 
 def __getattr__(name: str) -> Any:

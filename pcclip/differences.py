@@ -150,8 +150,10 @@ def _difference_rows(path: Path, text: str) -> list[tuple[str, str, str, str]]:
                     hint,
                 )
             records = [(n, row) for n, row in enumerate(reader, 2)]
-        return [
-            (f"line {n}", *(str(row[key] or "").strip() for key in ("first", "second", "text"))) for n, row in records
-        ]
+        return [(f"line {n}", _text(row, "first"), _text(row, "second"), _text(row, "text")) for n, row in records]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: {error}", hint) from None
+
+
+def _text(row: Mapping[str, Any], key: str) -> str:
+    return str(row[key] or "").strip()

@@ -157,11 +157,11 @@ def is_mixed(reading: Reading) -> bool:
 def is_incomplete(reading: Reading) -> bool:
     """Tell whether a half leaves out two thirds or more of what its own caption's first sentence says.
 
-    Only what the other caption lacks counts, and sentences of more than twelve content words are
-    longer than a half can be: they may be shortened.
+    Only what the other caption lacks counts, and a sentence with more than four such words may be
+    shortened to its subject ("a mince pie" for "A mince pie is a traditional Christmas food").
     """
     return any(
-        own and len(own) <= 12 and len(own - said) * 3 >= len(own) * 2
+        own and len(own) <= 4 and len(own - said) * 3 >= len(own) * 2
         for own, said in (
             (_first_sentence(reading.captions[0]) - reading.second_words, reading.first_said),
             (_first_sentence(reading.captions[1]) - reading.first_words, reading.second_said),

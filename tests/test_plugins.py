@@ -194,3 +194,14 @@ def test_finding_plugins_imports_nothing_heavy() -> None:
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_package_offers_functions_even_after_their_modules_were_imported() -> None:
+    code = (
+        "import pcclip, importlib, pkgutil\n"
+        "for m in pkgutil.iter_modules(pcclip.__path__): importlib.import_module('pcclip.' + m.name)\n"
+        "for name in pcclip.__all__:\n"
+        "    value = getattr(pcclip, name)\n"
+        "    assert type(value).__name__ != 'module', name\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

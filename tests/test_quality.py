@@ -17,7 +17,7 @@ DOG, CAT = "A brown dog on a beach.", "Two cats in a box."
     [
         ("a brown dog on a beach", "two cats in a box", None),
         ("a dog on the beach", "a cat in boxes", None),
-        ("a larger animal, a brown dog", "smaller cats instead", None),
+        ("a larger animal, a brown dog", "smaller cats in a box instead", None),
         ("a brown dog and no cats", "two cats in a box", None),
         ("two cats in a box", "a brown dog on a beach", "order-swapped"),
         ("a brown dog", "a brown dog", "echo"),

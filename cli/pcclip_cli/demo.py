@@ -32,7 +32,7 @@ def command(out: Path, data: str, captioner: str, pairs: int, seed: int, **_: An
     writes how pairs of them differ, and a small CLIP model that learns it. Needs no GPU.
     """
     from pcclip.demo import demo_data, worked_examples
-    from pcclip.finetune import finetune
+    from pcclip.finetuning import finetune
 
     from pcclip.card import measure_rows
 

@@ -64,7 +64,7 @@ def command(ctx: click.Context, /, out: Path, recipe: str | None, **_: Any) -> N
     config = make_config(recipe, **settings)
 
     from pcclip.card import measure_rows
-    from pcclip.finetune import finetune
+    from pcclip.finetuning import finetune
 
     finished = finetune(config, out, progress=progress())
     print_table(measure_rows(finished.evaluation["before"], finished.evaluation["after"]))

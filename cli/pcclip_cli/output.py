@@ -136,7 +136,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> 
         table.add_column(key, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row.values()))
-    out = Console(file=click.get_text_stream("stdout"), highlight=False)
+    out = Console(file=sys.stdout, highlight=False)
     out.print(table)
 
 

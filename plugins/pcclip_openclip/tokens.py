@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -63,14 +64,8 @@ class ClipTokenizer(TextTokenizer):
 
     def __init__(self, context_length: int, options: Mapping[str, Any]) -> None:
         self.context_length = context_length
-        self._tokenizer = SimpleTokenizer(context_length=context_length, **options)
-        if self._tokenizer.reduction_fn is not None:
-            raise PcclipError("open_clip's random shortening of texts (reduction_mask) is not supported")
         self._options = dict(options)
-        # In a caption, "<end_of_text>" would become the end marker. Cleaning comes first, because it
-        # resolves HTML entities; then a space after the bracket makes it what the other brackets are.
-        clean = self._tokenizer.clean_fn
-        self._tokenizer.clean_fn = lambda text: _MARKER.sub("< ", clean(text))
+        self._tokenizer = _byte_pairs(json.dumps(self._options, sort_keys=True))
 
     def rows(self, texts: Sequence[str], cut: bool = True) -> list[list[int]]:
         own = self._tokenizer
@@ -92,6 +87,19 @@ class ClipTokenizer(TextTokenizer):
 
     def save(self, folder: Path) -> None:
         """Write nothing: open_clip's vocabulary has been the same since 2021, and the fingerprint tells."""
+
+
+@functools.cache
+def _byte_pairs(options: str) -> SimpleTokenizer:
+    """Return open_clip's tokenizer for ``options`` (JSON), with its markers out of reach of the text."""
+    tokenizer = SimpleTokenizer(**json.loads(options))
+    if tokenizer.reduction_fn is not None:
+        raise UsageError("open_clip's random shortening of texts (reduction_mask) is not supported")
+    # In a caption, "<end_of_text>" would become the end marker. Cleaning comes first, because it
+    # resolves HTML entities; then a space after the bracket makes it what the other brackets are.
+    clean = tokenizer.clean_fn
+    tokenizer.clean_fn = lambda text: _MARKER.sub("< ", clean(text))
+    return tokenizer
 
 
 class HubTokenizer(TextTokenizer):

@@ -155,9 +155,10 @@ def test_names_are_all_of_open_clips_and_fit_the_rule() -> None:
 
 
 def test_hooks_names_and_options_import_neither_torch_nor_open_clip() -> None:
+    heavy = ("torch", "open_clip", "numpy", "PIL", "timm", "transformers")
     code = (
         "import sys, pcclip_openclip.hooks, pcclip_openclip.options, pcclip_mini.hooks, pcclip_mini.options;"
-        "print([name for name in ('torch', 'open_clip', 'numpy', 'PIL', 'timm', 'transformers') if name in sys.modules])"
+        f"print([name for name in {heavy} if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
@@ -212,15 +213,17 @@ def test_cut_texts_give_the_full_lengths_embeddings_and_gradients(shelf: Path, n
 def test_vit_b_32_itself(tmp_path: Path) -> None:
     with torch.random.fork_rng():
         reference = _reference("ViT-B-32")
-    torch.save({"state_dict": {f"module.{k}": v for k, v in reference.state_dict().items()}}, tmp_path / "epoch.pt")
-    embedder = registry().embedder("vit-b-32", {"pretrained": str(tmp_path / "epoch.pt"), "device": "cpu"})
     step = image_transform_v2(PreprocessCfg(), is_train=False)
     with torch.no_grad():
         images = reference.encode_image(torch.stack([step(picture) for picture in pictures(2)]))  # type: ignore[operator]
         texts = reference.encode_text(open_clip.get_tokenizer("ViT-B-32")(list(TEXTS)))  # type: ignore[operator]
-    normalize = torch.nn.functional.normalize
-    np.testing.assert_allclose(embedder.embed_images(pictures(2)), normalize(images, dim=-1).numpy(), atol=1e-5)
-    np.testing.assert_allclose(embedder.embed_texts(list(TEXTS)), normalize(texts, dim=-1).numpy(), atol=1e-5)
+        images, texts = (torch.nn.functional.normalize(rows, dim=-1).numpy() for rows in (images, texts))
+    # As open_clip's own training leaves it, so the names have to be found under two wrappings.
+    torch.save({"state_dict": {f"module.{k}": v for k, v in reference.state_dict().items()}}, tmp_path / "epoch.pt")
+    del reference
+    embedder = registry().embedder("vit-b-32", {"pretrained": str(tmp_path / "epoch.pt"), "device": "cpu"})
+    np.testing.assert_allclose(embedder.embed_images(pictures(2)), images, atol=1e-5)
+    np.testing.assert_allclose(embedder.embed_texts(list(TEXTS)), texts, atol=1e-5)
     assert (embedder.dim, embedder.context_length) == (512, 77)
 
 
@@ -285,11 +288,11 @@ def test_a_config_beside_the_weights_is_obeyed(shelf: Path, tmp_path: Path) -> N
     embedder = _make(shelf, pretrained=str(tmp_path / "w.safetensors"))
     config = embedder.save(tmp_path / "saved")
     assert config["quick_gelu"] is True
-    assert config["preprocessing"] == {"size": 32, "mode": "RGB", "fill_color": 0, **preprocess}
+    assert config["preprocessing"] == {"size": [32, 32], "mode": "RGB", "fill_color": 0, **preprocess}
     step = image_transform_v2(PreprocessCfg(size=32, **preprocess), is_train=False)
     torch.testing.assert_close(embedder._transform(pictures()[3]), step(pictures()[3]))
     (tmp_path / "open_clip_config.json").write_text("{")
-    with pytest.raises(PcclipError, match="open_clip_config.json cannot be read"):
+    with pytest.raises(PcclipError, match=r"open_clip_config\.json cannot be read"):
         _make(shelf, pretrained=str(tmp_path / "w.safetensors"))
 
 
@@ -417,10 +420,6 @@ def test_files_that_are_no_weights_are_named(shelf: Path, tmp_path: Path) -> Non
     refused("other.pt", "do not fit tiny-clip")
     refused("missing.pt", "there is no weights file")
     refused("", "is a folder")
-    with pytest.raises(UsageError, match="do not fit tiny-both-ways|do not fit tiny-custom"):
-        wrong = tmp_path / "wrong.safetensors"
-        save_file({"text.positional_embedding": torch.zeros(77, 8)}, wrong)
-        _make(shelf, "tiny-custom", pretrained=str(wrong))
 
 
 def test_unknown_tags_and_devices_are_answered(shelf: Path) -> None:
@@ -469,9 +468,7 @@ def test_without_network_there_is_one_quick_answer(
         _make(shelf, "tiny-hub", pretrained=str(tmp_path / "half" / "model.safetensors"))
 
 
-def test_a_tag_in_the_cache_is_used_with_its_activation(
-    monkeypatch: pytest.MonkeyPatch, shelf: Path
-) -> None:
+def test_a_tag_in_the_cache_is_used_with_its_activation(monkeypatch: pytest.MonkeyPatch, shelf: Path) -> None:
     """A tag's file is taken from the hub's cache; here the cache is asked by a stand-in, which holds one file."""
     asked: list[tuple[str, str, bool]] = []
 

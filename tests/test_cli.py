@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from pcclip_cli.main import COMMANDS, main
+
+HEAVY = "{'torch', 'numpy', 'sklearn', 'open_clip', 'llama_cpp', 'PIL', 'transformers', 'timm', 'scipy'}"
+
+
+def pcclip(*args: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--help"],
+        ["--version"],
+        *([name, "--help"] for name in COMMANDS),
+        ["finetune", "--captioner", "llama", "--backbone", "mini", "--loss", "contrastive", "--help"],
+        ["predict", "--strategy", "comparative", "--captioner", "template", "--help"],
+        ["data", "check", "--help"],
+        ["plugins", "--json"],
+        ["plugins", "show", "openclip"],
+    ],
+    ids=" ".join,
+)
+def test_help_and_listings_import_nothing_heavy(args: list[str]) -> None:
+    code = (
+        "import sys\nfrom pcclip_cli.main import main\n"
+        f"try: main({args!r}, prog_name='pcclip')\n"
+        f"except SystemExit as e: assert not e.code, e.code\nheavy = {HEAVY} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_bare_help_does_not_even_look_for_plugins() -> None:
+    code = (
+        "import sys\nfrom pcclip_cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+        "sys.exit(str({'pluggy', 'pydantic', 'rich'} & set(sys.modules)) if "
+        "{'pluggy', 'pydantic', 'rich'} & set(sys.modules) else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_flags_of_the_chosen_plugin_carry_bounds_defaults_and_descriptions() -> None:
+    text = pcclip("finetune", "--captioner", "llama", "--backbone", "mini", "--help").stdout
+    assert "Options of the captioner llama" in text
+    assert "--captioner-n-parallel" in text
+    assert "default: 32" in text
+    assert "--captioner-n-parallel" not in pcclip("finetune", "--captioner", "template", "--help").stdout
+
+
+def test_a_recipe_chooses_the_plugins_whose_flags_are_there(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.toml"
+    recipe.write_text('captioner = "template"\nbackbone = "mini"\nloss = "mse"\n')
+    text = pcclip("finetune", "--recipe", recipe, "--help").stdout
+    assert "--captioner-n-parallel" not in text
+    assert "--loss-temperature" not in text
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["fintune"], "Did you mean 'finetune'"),
+        (["finetune", "--out", "x", "--data", "d", "--captioner", "lama"], "Did you mean: llama"),
+        (["finetune", "--out", "x", "--data", "d", "--captioner-n-paralel", "3"], "--captioner-n-parallel"),
+        (["finetune", "--out", "x", "--data", "d", "--captioner-n-parallel", "0"], "1<=x<=240"),
+        (["finetune", "--out", "x"], "--data"),
+        (["finetune", "--out", "x", "--data", "d", "--pairs", "0"], "x>=1"),
+        (["predict", "a.png", "--classes", "a,b"], "--model RUN"),
+        (["predict", "a.png", "--classes", "a", "--backbone", "mini"], "at least two"),
+        (["predict", "a.png", "--classes", "a,b,a", "--backbone", "mini"], "twice: 'a'"),
+        (["predict", "a.png", "--classes", "@nofile.txt", "--backbone", "mini"], "nofile.txt"),
+        (
+            ["predict", "a.png", "--classes", "a,b", "--backbone", "mini", "--captioner", "template",
+             "--differences", "d.csv"],
+            "not both",
+        ),
+        (["embed", "a.png", "--backbone", "mini", "--out", "x.txt"], ".npy"),
+        (["plugins", "show", "nonesuch"], "there are"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_ends_with_2_and_says_what_is_right(args: list[str], words: str) -> None:
+    done = pcclip(*args)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_plugins_as_json_name_kind_distribution_and_status() -> None:
+    rows = [json.loads(line) for line in pcclip("plugins", "--json").stdout.splitlines()]
+    llama = next(row for row in rows if row["name"] == "llama")
+    assert llama["kind"] == "captioner"
+    assert llama["distribution"] == "pcclip"
+    assert llama["status"] == "ok"
+    assert all({"kind", "name", "distribution", "version", "status"} <= set(row) for row in rows)
+
+
+def test_a_disabled_built_in_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {**os.environ, "PCCLIP_DISABLE_PLUGINS": "llama"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pcclip_cli", "plugins", "--json"],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert '"llama"' not in done.stdout
+    assert '"template"' in done.stdout
+
+
+def picture(path: Path, colour: tuple[int, int, int]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (40, 40), colour).save(path)
+    return path
+
+
+def test_data_check_names_what_is_set_aside(tmp_path: Path) -> None:
+    picture(tmp_path / "ok.png", (200, 0, 0)).with_suffix(".txt").write_text("A red square.")
+    picture(tmp_path / "blue\nsquare é.png", (0, 0, 200)).with_suffix(".txt").write_text("A blue square.")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.txt").write_text("Broken.")
+    picture(tmp_path / "empty.png", (0, 200, 0)).with_suffix(".txt").write_text("  \n")
+    out = tmp_path / "q.csv"
+    done = pcclip("data", "check", tmp_path, "--json", "--out", out)
+    assert done.exit_code == 1
+    report = json.loads(done.stdout)
+    assert report["examples"] == 2
+    with out.open(newline="") as file:
+        rows = {row["id"]: row["reason"] for row in csv.DictReader(file)}
+    assert rows == {"bad.png": "not-a-picture", "empty.png": "empty-caption"}
+
+
+def test_describe_prints_and_keeps_answers(tmp_path: Path, private_cache: Path) -> None:
+    store = tmp_path / "deep" / "c.sqlite"
+    args = ["describe", "scenes:20", "--captioner", "template", "--pairs", "5", "--out", store, "--format", "json"]
+    first, again = pcclip(*args), pcclip(*args)
+    assert first.exit_code == 0, first.output
+    rows = [json.loads(line) for line in first.stdout.splitlines()]
+    assert len(rows) == 5
+    assert all(row["text"].startswith("The first image shows") and row["rejected"] is None for row in rows)
+    assert again.stdout == first.stdout
+
+
+def test_a_model_that_is_not_there_ends_with_1(tmp_path: Path) -> None:
+    done = pcclip("rank", "a dog", "x.png", "--model", tmp_path / "gone")
+    assert done.exit_code == 1
+    assert "does not exist" in done.stderr
+    assert "Traceback" not in done.output
