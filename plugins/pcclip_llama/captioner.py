@@ -84,7 +84,7 @@ class LlamaCaptioner(Captioner):
         if not pairs:
             return
         running = self._load()
-        jobs = deque(self._job(index, pair, 0) for index, pair in enumerate(pairs))
+        jobs = deque(sorted((self._job(i, pair, 0) for i, pair in enumerate(pairs)), key=lambda job: job.prefix))
         for answer in running.run(jobs):
             index, attempt = answer.job.key
             pair = pairs[index]

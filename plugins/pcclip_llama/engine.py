@@ -1,7 +1,7 @@
 """Fills the slots of many sentences at once: continuous batching over one shared cache.
 
-The prompt that many jobs share is evaluated once and its cells are shared by their sequences. Known
-text between slots is fed together with everybody else's next tokens, so it costs no step of its own.
+The prompt that many jobs share is evaluated once and its cells are shared by their sequences; jobs
+of one prompt should come one after another. Known text between slots is fed together with everybody else's next tokens, so it costs no step of its own.
 
 A call of ``run`` begins from a cleared cache and schedules by the order of its jobs alone, so its
 answers depend on nothing but those jobs.
@@ -100,10 +100,13 @@ class Engine:
         self._context = context
         self._prefixes = prefixes
         self._n_parallel = n_parallel
+        self._states: dict[int, Any] = {}
         self._run = 0
 
     def run(self, jobs: deque[Job[K]]) -> Iterator[Answer[K]]:
         """Yield an answer for every job, as each is done; jobs appended meanwhile are done too.
+
+        Those may have no prefix that the first ones did not have.
 
         Raises:
             PluginError: llama.cpp failed, or a later call of ``run`` took the cache over.
@@ -111,6 +114,8 @@ class Engine:
         self._run += 1
         this = self._run
         context = self._context
+        for prefix in sorted({job.prefix for job in jobs} - self._states.keys()):
+            self._evaluate(prefix)
         context.clear()
         greedy = context.sampler(GREEDY)
         loaded: set[int] = set()
@@ -131,7 +136,7 @@ class Engine:
                     self._end(sequence, active, free, greedy)
                 if not decoded:
                     # The cache is full: the youngest starts again later, the others go on.
-                    given_up = len(active) < 2 and len(loaded) < 2
+                    given_up = len(active) < 2
                     if active:
                         youngest = active[-1]
                         self._end(youngest, active, free, greedy)
@@ -153,17 +158,32 @@ class Engine:
             context.free_sampler(greedy)
 
     def _load(self, prefix: int, loaded: set[int]) -> bool:
-        """Evaluate a prefix into its own sequence, once a run; False where there is no room for it now."""
+        """Put a prefix in place of the one before it; False where there is no room for it now.
+
+        Jobs at work keep the cells of theirs. One prefix at a time keeps attention short.
+        """
         if prefix in loaded:
             return True
-        tokens = self._prefixes[prefix]
-        for start in range(0, len(tokens), self._context.n_batch):
-            part = tokens[start : start + self._context.n_batch]
-            if not self._context.decode([Row(t, start + i, prefix, False) for i, t in enumerate(part)]):
-                self._context.drop(prefix)
-                return False
+        self._unload(loaded)
+        if not self._context.restore(prefix, self._states[prefix]):
+            self._context.drop(prefix)
+            return False
         loaded.add(prefix)
         return True
+
+    def _evaluate(self, prefix: int) -> None:
+        """Evaluate a prefix, once in the engine's life, and keep its state.
+
+        Later runs restore that state, bit by bit the same, and so does this one: a prefix that stood
+        in other cells, or in a batch of another make-up, could tip a near tie.
+        """
+        tokens, context = self._prefixes[prefix], self._context
+        context.clear()
+        for start in range(0, len(tokens), context.n_batch):
+            part = tokens[start : start + context.n_batch]
+            if not context.decode([Row(t, start + i, prefix, False) for i, t in enumerate(part)]):
+                raise PluginError(f"a prompt of {len(tokens)} tokens does not fit into n_ctx={context.n_ctx}")
+        self._states[prefix] = context.save(prefix)
 
     def _begin(self, job: Job[K], number: int, greedy: Any) -> _Sequence[K]:
         self._context.copy(job.prefix, number)

@@ -19,7 +19,7 @@ _NAMES = (
     "llama_backend_init llama_log_set llama_log_callback llama_model_default_params llama_model_load_from_file "
     "llama_model_free llama_model_get_vocab llama_model_has_decoder llama_model_has_encoder llama_model_is_recurrent "
     "llama_model_chat_template llama_context_default_params llama_init_from_model llama_free llama_n_ctx llama_n_batch "
-    "llama_get_memory llama_memory_clear llama_memory_seq_cp llama_memory_seq_rm llama_batch_init llama_batch_free "
+    "llama_state_seq_get_size llama_state_seq_get_data llama_state_seq_set_data llama_get_memory llama_memory_clear llama_memory_seq_cp llama_memory_seq_rm llama_batch_init llama_batch_free "
     "llama_decode llama_tokenize llama_token_to_piece llama_vocab_is_eog llama_vocab_n_tokens "
     "llama_sampler_chain_default_params llama_sampler_chain_init llama_sampler_chain_add llama_sampler_init_greedy "
     "llama_sampler_init_top_k llama_sampler_init_top_p llama_sampler_init_temp llama_sampler_init_dist "
@@ -204,6 +204,18 @@ class Context:
     def copy(self, source: int, target: int) -> None:
         """Let ``target`` begin with all of ``source``; the cells are shared, not copied."""
         self._lib.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+
+    def save(self, sequence: int) -> Any:
+        """Return a copy of all that the cache holds of ``sequence``, for ``restore``."""
+        size = self._lib.llama_state_seq_get_size(self._ctx, sequence)
+        state = (ctypes.c_uint8 * size)()
+        if self._lib.llama_state_seq_get_data(self._ctx, state, size, sequence) != size:
+            raise PluginError("llama.cpp cannot copy the state of the shared prompt")
+        return state
+
+    def restore(self, sequence: int, state: Any) -> bool:
+        """Put back what ``save`` returned; False where the cache has no room for it."""
+        return bool(self._lib.llama_state_seq_set_data(self._ctx, state, len(state), sequence))
 
     def drop(self, sequence: int, start: int = 0) -> None:
         """Forget the positions of ``sequence`` from ``start`` on."""

@@ -1,0 +1,1 @@
+"""A pcclip strategy in its own distribution."""
