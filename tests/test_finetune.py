@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -92,9 +93,8 @@ def test_no_picture_of_an_evaluated_pair_was_in_a_training_pair(finished: Path) 
     with (finished / "held_out_pairs.csv").open(newline="") as file:
         held = {row[side] for row in csv.DictReader(file) for side in ("first", "second")}
     captions = {example.id: example.caption for example in read("scenes:60").examples}
-    with sqlite3.connect(finished / "comparatives.sqlite") as store:
+    with closing(sqlite3.connect(finished / "comparatives.sqlite")) as store:
         asked = store.execute("SELECT first, second FROM comparatives").fetchall()
-    store.close()
     held_captions = {captions[id_] for id_ in held}
     unshared = {c for c in captions.values() if list(captions.values()).count(c) == 1}
     mixed = [pair for pair in asked if len(set(pair) & held_captions & unshared) == 1 and set(pair) <= unshared]
@@ -148,6 +148,33 @@ def test_killed_while_training_it_ends_in_the_same_weights(finished: Path, tmp_p
              for line in (out / "metrics.jsonl").read_text().splitlines()]  # fmt: skip
     assert [record["step"] for record in strip] == [1, 2, 3, 4, 5, 6]
     assert json.loads((out / "evaluation.json").read_text()) == json.loads((finished / "evaluation.json").read_text())
+
+
+def test_killed_while_describing_with_a_language_model_it_ends_in_the_same_weights(tmp_path: Path) -> None:
+    settings = flags(captioner="llama", pairs=40, eval_pairs=12, max_steps=2, data="scenes:40")
+
+    def command(out: Path) -> list[str]:
+        return [sys.executable, "-m", "pcclip_cli", "finetune", *settings, "--captioner-chunk-size", "16",
+                "--out", str(out), "-q"]  # fmt: skip
+
+    def described(out: Path) -> list[tuple[str, ...]]:
+        if not (out / "comparatives.sqlite").exists():
+            return []
+        with closing(sqlite3.connect(out / "comparatives.sqlite", timeout=60)) as store:
+            try:
+                return store.execute("SELECT pair, text, reason, created FROM comparatives ORDER BY pair").fetchall()
+            except sqlite3.OperationalError:  # the table is about to be made
+                return []
+
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    kill_when(command(cut), lambda: len(described(cut)) >= 16)
+    before = described(cut)
+    assert 16 <= len(before) < 52
+    subprocess.run(command(cut), check=True)
+    assert [row for row in described(cut) if row[0] in {old[0] for old in before}] == before, "described again"
+    subprocess.run(command(whole), check=True)
+    assert [row[:3] for row in described(cut)] == [row[:3] for row in described(whole)]
+    assert (cut / "model/model.safetensors").read_bytes() == (whole / "model/model.safetensors").read_bytes()
 
 
 def test_predict_compare_and_rank_with_the_finished_model(finished: Path, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ class LlamaCaptioner(Captioner):
 
     def __init__(self, options: LlamaOptions) -> None:
         self.options = options
+        self.chunk_size = options.chunk_size
         self._path = models.resolve(options.model)
         self._prompts = (
             prompts.from_file(options.prompt)

@@ -1,7 +1,8 @@
 """Fills the slots of many sentences at once: continuous batching over one shared cache.
 
 The prompt that many jobs share is evaluated once and its cells are shared by their sequences; jobs
-of one prompt should come one after another. Known text between slots is fed together with everybody else's next tokens, so it costs no step of its own.
+of one prompt should come one after another. Known text between slots is fed together with everybody
+else's next tokens, so it costs no step of its own.
 
 A call of ``run`` begins from a cleared cache and schedules by the order of its jobs alone, so its
 answers depend on nothing but those jobs.
@@ -136,7 +137,7 @@ class Engine:
                     self._end(sequence, active, free, greedy)
                 if not decoded:
                     # The cache is full: the youngest starts again later, the others go on.
-                    given_up = len(active) < 2
+                    given_up = not active or (len(active) == 1 and loaded <= {active[0].job.prefix})
                     if active:
                         youngest = active[-1]
                         self._end(youngest, active, free, greedy)

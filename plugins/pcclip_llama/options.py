@@ -22,6 +22,9 @@ class LlamaOptions(BaseModel):
         description="text file with {first} and {second} where the captions go, in place of the built-in examples",
     )
     n_parallel: int = Field(32, ge=1, le=240, description="pairs decoded side by side; 16 to 48 suit a CPU")
+    chunk_size: int = Field(
+        128, ge=1, le=4096, description="pairs that are described and kept together; a cut-off loses at most so many"
+    )
     n_ctx: int | None = Field(
         None, ge=256, le=1_048_576, description="tokens the cache holds for all pairs together; default: by n_parallel"
     )
