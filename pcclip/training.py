@@ -211,8 +211,9 @@ def _norm(parameters: Mapping[str, nn.Parameter]) -> Tensor:
 
 
 def _optimizer(groups: list[dict[str, list[nn.Parameter]]], config: FinetuneConfig) -> torch.optim.Optimizer:
+    """Return the optimizer, in its fused form: one pass over the parameters in place of a dozen."""
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
+    return kind(groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
 
 def _freeze_all_but(embedder: Embedder, parameters: Mapping[str, nn.Parameter]) -> None:

@@ -1,7 +1,8 @@
 """Comparatives by a language model in this process, checked, and asked for twice at most.
 
 The second time the model samples with a seed of the pair's own, and each slot begins with the first
-words of its caption: most bad answers tell of the pictures in the wrong order.
+words of its caption: most bad answers tell of the pictures in the wrong order. Small models get those
+words the first time already; it makes them faster too, for what is given is not generated.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class LlamaCaptioner(Captioner):
             if options.prompt
             else prompts.built_in(_SHORT_SHOTS.get(options.model, len(prompts.SHORT)))
         )
+        small = options.guide == "auto" and options.model in models.NAMES
+        self._guided = options.guide == "always" or small
         self._fingerprint: str | None = None
         self._context: Context | None = None
         self._engine: Engine | None = None
@@ -63,11 +66,14 @@ class LlamaCaptioner(Captioner):
         carried to a larger machine must go on being used, at the price of a rare near tie.
         """
         if self._fingerprint is None:
-            sampled = self.options.model_dump(mode="json", exclude={"model", "prompt", "n_threads", "n_gpu_layers"})
+            sampled = self.options.model_dump(
+                mode="json", exclude={"model", "prompt", "guide", "n_threads", "n_gpu_layers"}
+            )
             parts = {
                 "model": models.file_hash(self._path),
                 "prompt": self._prompts.text,
                 "options": sampled,
+                "guided": self._guided,
                 "engine": [engine.VERSION, engine.N_BATCH, _SHARED_CELLS, _CELLS_PER_PAIR],
                 "quality": quality.VERSION,
             }
@@ -85,7 +91,9 @@ class LlamaCaptioner(Captioner):
         if not pairs:
             return
         running = self._load()
-        jobs = deque(sorted((self._job(i, pair, 0) for i, pair in enumerate(pairs)), key=lambda job: job.prefix))
+        # Long ones first: a long one that starts last would be decoded alone while the others are done.
+        first = (self._job(index, pair, 0) for index, pair in enumerate(pairs))
+        jobs = deque(sorted(first, key=lambda job: (-job.prefix, -len(job.prompt))))
         for answer in running.run(jobs):
             index, attempt = answer.job.key
             pair = pairs[index]
@@ -93,7 +101,7 @@ class LlamaCaptioner(Captioner):
             if reason is None:
                 yield Comparative(pair, text)
             elif attempt == 0 and self.options.retry_temperature > 0:
-                jobs.append(self._job(index, pair, 1))
+                jobs.appendleft(self._job(index, pair, 1))  # next, while the others' prompt is at hand
             else:
                 yield Rejection(pair, reason, text)
 
@@ -129,9 +137,9 @@ class LlamaCaptioner(Captioner):
         number = self._prompts.choose(pair)
         prompt = self._prompts.prompts[number]
         first, second = self._caption(pair.first), self._caption(pair.second)
-        limit = options.max_tokens
-        one = slots.first_slot(first, limit, guided=attempt > 0)
-        other = slots.second_slot(second, limit, guided=attempt > 0)
+        guided = attempt > 0 or self._guided
+        one = slots.first_slot(first, self._limit(first), guided=guided)
+        other = slots.second_slot(second, self._limit(second), guided=guided)
         if prompt.bridge:
             tokens = self._context.tokenize_after("\n", prompt.query(first, second))
             tokens += self._context.tokenize(prompt.bridge, special=True)
@@ -169,6 +177,11 @@ class LlamaCaptioner(Captioner):
             return line
         cut = b"".join(self._context.piece(token) for token in tokens[:budget]).decode("utf-8", "ignore").strip()
         return cut.rpartition(" ")[0] or cut
+
+    def _limit(self, caption: str) -> int:
+        """Return the most tokens to write about a caption: twice its own and some, else a model has run astray."""
+        assert self._context is not None
+        return min(self.options.max_tokens, 16 + 2 * len(self._context.tokenize(caption)))
 
 
 def usable_cpus() -> int:

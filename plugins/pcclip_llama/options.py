@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,7 +22,9 @@ class LlamaOptions(BaseModel):
         None,
         description="text file with {first} and {second} where the captions go, in place of the built-in examples",
     )
-    n_parallel: int = Field(32, ge=1, le=240, description="pairs decoded side by side; 16 to 48 suit a CPU")
+    n_parallel: int = Field(
+        16, ge=1, le=240, description="pairs decoded side by side; 8 to 24 suit a CPU, a GPU takes more"
+    )
     chunk_size: int = Field(
         128, ge=1, le=4096, description="pairs that are described and kept together; a cut-off loses at most so many"
     )
@@ -30,6 +33,11 @@ class LlamaOptions(BaseModel):
     )
     n_threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; default: all this process may use")
     n_gpu_layers: int = Field(-1, ge=-1, le=10_000, description="layers on the GPU where there is one; -1: all")
+    guide: Literal["auto", "always", "retry"] = Field(
+        "auto",
+        description="begin each half with its caption's first words, so that small models keep the order: always, "
+        "only on the retry, or (auto) always for gemma3-270m and smollm2",
+    )
     max_tokens: int = Field(48, ge=1, le=1024, description="most tokens written about one picture")
     max_caption_tokens: int = Field(96, ge=4, le=4096, description="tokens of a caption that the model reads")
     temperature: float = Field(0.0, ge=0.0, le=5.0, description="randomness of sampling; 0: always the likeliest token")

@@ -1,7 +1,8 @@
 """The text a model continues: worked examples, then two captions and the opening of the answer.
 
 Examples should look like the data: long ones tempt a small model to embroider short captions. So
-there are three sets, and each pair gets the one that fits the length of its captions.
+there are three sets, and each pair gets the one that fits the length of its captions. More examples
+than these made no better texts and a slower run: every token attends to all of them.
 """
 
 from __future__ import annotations
@@ -23,9 +24,6 @@ SHORT: Sequence[Shot] = (
     ("Question mark.", "A brown bear.", "a question mark", "a brown bear"),
     ("An oak tree in winter.", "The Greek letter pi.", "an oak tree in winter", "the Greek letter pi"),
     ("The sign for a hospital.", "A teapot.", "the sign for a hospital", "a teapot"),
-    ("A wooden chair.", "Sad clown!", "a wooden chair", "a sad clown"),
-    ("50 Swedish kronor.", "A white goose.", "50 Swedish kronor", "a white goose"),
-    ("A happy farmer.", "A hammer and some nails.", "a happy farmer", "a hammer and some nails"),
 )
 LONG: Sequence[Shot] = (
     (
@@ -65,18 +63,6 @@ MIXED: Sequence[Shot] = (
         "A red apple.",
         "a bell that tells everyone to leave the house at once",
         "a red apple",
-    ),
-    (
-        "A brown bear.",
-        "Joker. It can stand for any other card, but only once in a game.",
-        "a brown bear",
-        "a joker, which can stand for any other card once in a game",
-    ),
-    (
-        "A man in a blue jacket riding a horse along a sandy beach.",
-        "Two dogs.",
-        "a man in a blue jacket riding a horse along a sandy beach",
-        "two dogs",
     ),
 )
 

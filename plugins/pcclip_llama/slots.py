@@ -13,6 +13,8 @@ from dataclasses import dataclass
 OPENING = "The first image shows"
 MIDDLE = ", while the second image shows"
 
+_ARTICLES = frozenset(("a", "an", "the", "some", "this", "these", "our", "two", "three", "four"))
+
 Stop = Callable[[bytes], "int | None"]
 
 
@@ -63,13 +65,17 @@ def second_slot(caption: str, max_tokens: int, *, guided: bool = False) -> Slot:
 
 
 def _slot(ends: list[str], max_tokens: int, guide: str) -> Slot:
-    """Make the slot; it starts with an article and a word of ``guide``, or else with one word."""
+    """Make the slot; it starts with an article and a word of ``guide``, or else with its first word."""
     stop = _searcher(ends)
-    words = guide.rstrip(".,;:!?…").split()
+    words = [word for word in guide.rstrip(".,;:!?…").split() if any(map(str.isalnum, word))]
     if not words:
         return Slot(stop, max_tokens)
-    article = words[0].lower() in ("a", "an", "the", "two", "three", "some", "our", "this")
-    start = f" {words[0].lower()} {' '.join(words[1:2])}".rstrip() if article else f" {words[0]}"
+    one, after = words[0], words[1] if len(words) > 1 else ""
+    if one.lower() in _ARTICLES:
+        one = f"{one.lower()} {after}".rstrip()
+    elif one.isalpha() and one.istitle() and after[:1].islower():  # a sentence's capital more often than a name's
+        one = one.lower()
+    start = f" {one}"
     return Slot(stop, max_tokens, start if stop(f"{start} ".encode("utf-8", "replace")) is None else "")
 
 

@@ -232,6 +232,39 @@ def test_slots_end_where_the_sentence_does() -> None:
     assert second_slot("A dog.", 9).stop(b" a dog.") == 6
 
 
+@pytest.mark.parametrize(
+    ("caption", "start"),
+    [
+        ("A dog.", " a dog"),
+        ("An F-22 Raptor", " an F-22"),
+        ("Teddy bear.", " teddy"),
+        ("Santa Claus", " Santa"),
+        ("– Because", " Because"),
+        ("U.S. coin.", " U.S."),
+        ("X-ray of a hand.", " X-ray"),
+        ("?!", ""),
+        ("While away", ""),
+    ],
+)
+def test_guided_slot_starts_with_the_caption_unless_that_would_end_it(caption: str, start: str) -> None:
+    slot = first_slot(caption, 9, guided=True)
+    assert slot.start == start
+    assert first_slot(caption, 9).start == ""
+
+
+def test_guided_text_is_fed_and_kept(gguf_folder: Path) -> None:
+    pair = CaptionPair("The dog.", "A dog.")
+    with tiny(gguf_folder, model=str(gguf_folder / "chain.gguf"), guide="always", retry_temperature=0) as captioner:
+        (answer,) = captioner.describe([pair])
+    assert answer.text == f"{OPENING} the dog{MIDDLE} a dog."
+    with (
+        tiny(gguf_folder, guide="always") as always,
+        tiny(gguf_folder) as auto,
+        tiny(gguf_folder, guide="retry") as retry,
+    ):
+        assert auto.fingerprint == retry.fingerprint != always.fingerprint
+
+
 def test_prompt_file_keeps_braces_and_names_what_is_wrong(tmp_path: Path) -> None:
     prompt = prompts.parse("{x} {first}\n{second} =>", "p")
     assert (prompt.prefix, prompt.query("{second}", "{}")) == ("{x}", f" {{second}}\n{{}} => {OPENING}")
