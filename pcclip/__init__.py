@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pcclip.finetuning import finetune as finetune
     from pcclip.hookspecs import hookimpl as hookimpl
     from pcclip.model import Model as Model
-    from pcclip.saved import load as load
     from pcclip.plugins import registry as registry
+    from pcclip.saved import load as load
 
 _EXPORTS = {
     "FinetuneConfig": "pcclip.config",

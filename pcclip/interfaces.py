@@ -162,7 +162,7 @@ class Captioner(ABC):
     def describe(self, pairs: Sequence[CaptionPair]) -> Iterator[Comparative | Rejection]:
         """Yield exactly one answer for each pair, in any order, each as soon as it is there."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most captioners hold nothing to free
         """Free the model; calling it twice is harmless."""
 
     def __enter__(self) -> Captioner:

@@ -23,7 +23,6 @@ from pcclip.types import (
     Ranked,
 )
 
-
 Pictures: TypeAlias = Sequence[str | Path] | EmbeddedFiles
 
 

@@ -31,10 +31,9 @@ def command(out: Path, data: str, captioner: str, pairs: int, seed: int, **_: An
     About 450 captioned pictures from Debian's tuxpaint-stamps-default, a small language model that
     writes how pairs of them differ, and a small CLIP model that learns it. Needs no GPU.
     """
+    from pcclip.card import measure_rows
     from pcclip.demo import demo_data, worked_examples
     from pcclip.finetuning import finetune
-
-    from pcclip.card import measure_rows
 
     source = demo_data(data, progress())
     config = make_config("demo", data=source, captioner=captioner, pairs=pairs, seed=seed)
