@@ -59,7 +59,7 @@ def test_flags_of_the_chosen_plugin_carry_bounds_defaults_and_descriptions() -> 
     text = pcclip("finetune", "--captioner", "llama", "--backbone", "mini", "--help").stdout
     assert "Options of the captioner llama" in text
     assert "--captioner-n-parallel" in text
-    assert "default: 32" in text
+    assert "default: 16" in text
     assert "--captioner-n-parallel" not in pcclip("finetune", "--captioner", "template", "--help").stdout
 
 
