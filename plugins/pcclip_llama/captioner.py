@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 
 from pcclip import quality
 from pcclip.form import compose
 from pcclip.interfaces import Captioner
+from pcclip.threads import available_cores
 from pcclip.types import CaptionPair, Comparative, Rejection
 from pcclip_llama import engine, models, prompts, slots
 from pcclip_llama.engine import Answer, Engine, Job
@@ -120,7 +120,7 @@ class LlamaCaptioner(Captioner):
                 n_ctx=options.n_ctx or _SHARED_CELLS + parallel * _CELLS_PER_PAIR,
                 n_sequences=parallel + shared,
                 n_batch=engine.N_BATCH,
-                n_threads=options.n_threads or usable_cpus(),
+                n_threads=options.n_threads or available_cores(),
                 n_gpu_layers=options.n_gpu_layers,
             )
             try:
@@ -182,13 +182,6 @@ class LlamaCaptioner(Captioner):
         """Return the most tokens to write about a caption: twice its own and some, else a model has run astray."""
         assert self._context is not None
         return min(self.options.max_tokens, 16 + 2 * len(self._context.tokenize(caption)))
-
-
-def usable_cpus() -> int:
-    """Return the number of CPUs this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _judge(pair: CaptionPair, answer: Answer[_Key]) -> tuple[str, str | None]:

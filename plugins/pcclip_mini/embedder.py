@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from pcclip.errors import RunError, UsageError
 from pcclip.files import new_file, write_text
 from pcclip.interfaces import Embedder, Tokens
+from pcclip.towers import pick_device, tensor_hash
 from pcclip_mini import bridge, image_tower, text_tower, weights
 from pcclip_mini.image_tower import ImageTower
 from pcclip_mini.options import MiniOptions
@@ -44,7 +45,7 @@ class MiniEmbedder(Embedder):
 
     def __init__(self, options: MiniOptions | None = None) -> None:
         options = options or MiniOptions()
-        device = weights.pick_device(options.device)
+        device = pick_device(options.device)
         image_file = weights.image_weights()
         images, rows = image_tower.published(image_file)
         folder = weights.text_folder()
@@ -86,7 +87,7 @@ class MiniEmbedder(Embedder):
     def image_fingerprint(self) -> str:
         if self._image_fingerprint is None:  # the tower is frozen, so once is enough
             extra = {"architecture": image_tower.ARCHITECTURE, "preprocessing": PREPROCESSING}
-            self._image_fingerprint = weights.tensor_hash(self._images.state_dict(), extra)
+            self._image_fingerprint = tensor_hash(self._images.state_dict(), extra)
         return self._image_fingerprint
 
     @property
@@ -96,7 +97,7 @@ class MiniEmbedder(Embedder):
             "tokenizer": self._tokenizer.source,
             "context_length": self.context_length,
         }
-        return weights.tensor_hash(self._texts.state_dict(), extra)
+        return tensor_hash(self._texts.state_dict(), extra)
 
     def embed_images(self, images: Sequence[Image]) -> FloatArray:
         out = np.empty((len(images), self.dim), np.float32)
@@ -163,7 +164,7 @@ class MiniEmbedder(Embedder):
                 f"{folder}: written as format {config.get('format')!r} of mini, this pcclip reads {_FORMAT}",
                 "Install the version of pcclip that wrote it; its number is in run.json.",
             )
-        place = weights.pick_device(device)
+        place = pick_device(device)
         try:
             text_config = config["text"]
             assert isinstance(text_config, Mapping)

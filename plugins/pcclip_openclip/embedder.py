@@ -18,16 +18,16 @@ from torch import Tensor, nn
 from pcclip.errors import RunError
 from pcclip.files import new_file
 from pcclip.interfaces import Embedder, Tokens
+from pcclip.towers import pick_device, tensor_hash
 from pcclip_openclip import architecture, pictures, pretrained, tokens
 from pcclip_openclip.options import OpenClipOptions
-from pcclip_openclip.tensors import pick_device, tensor_hash
 from pcclip_openclip.text import TextSide
 from pcclip_openclip.tokens import TextTokenizer
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from pcclip.types import FloatArray
+from pcclip.types import FloatArray
 
 _FORMAT = 1
 _WEIGHTS = "model.safetensors"

@@ -1,4 +1,4 @@
-"""Hashing of tensors, and the choice of a device."""
+"""What embedders share: pictures on white, the hash of a tower, and where it runs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,39 @@ import hashlib
 import json
 from collections.abc import Mapping
 
+import numpy as np
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from pcclip.errors import UsageError
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Return the picture as RGB: upright, transparency on white, 16 bit scaled to 8.
+
+    Dropping the alpha channel instead would show whatever colour lies under transparent pixels.
+    Turning by EXIF a second time does nothing, so it does not matter whether the reader did.
+    """
+    picture = ImageOps.exif_transpose(image)
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return _grey(picture).convert("RGB")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _grey(picture: Image.Image) -> Image.Image:
+    """Scale deep grey values to 8 bit: by the range the mode holds, or a float picture's 0 to 1."""
+    values = np.nan_to_num(np.array(picture, dtype=np.float64))
+    top = values.max(initial=0.0)
+    if picture.mode == "F" and top <= 1:
+        values = values * 255
+    elif picture.mode.startswith("I;16") or top > 255:
+        values = values / 257
+    return Image.fromarray(values.clip(0, 255).round().astype(np.uint8))
 
 
 def tensor_hash(tensors: Mapping[str, Tensor], extra: Mapping[str, object]) -> str:
