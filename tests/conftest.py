@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,3 +17,13 @@ def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("PCCLIP_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def log_settings_of_its_own() -> Iterator[None]:
+    """Undo what a command line called in this process did to the logger, so that records reach pytest again."""
+    yield
+    logger = logging.getLogger("pcclip")
+    logger.handlers.clear()
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)

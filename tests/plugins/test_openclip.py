@@ -103,7 +103,9 @@ def _hub_files(place: Path) -> None:
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"[]<>,.&'0123456789", *words, *letters]
     vocabulary += [f"##{letter}" for letter in letters]
     (place / "vocab.txt").write_text("\n".join(vocabulary))
-    BertWordPieceTokenizer(str(place / "vocab.txt")).save(str(place / "tokenizer.json"))
+    BertWordPieceTokenizer({w: i for i, w in enumerate((place / "vocab.txt").read_text().splitlines())}).save(
+        str(place / "tokenizer.json")
+    )
     (place / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))
     (place / "text_config").mkdir()
     (place / "text_config" / "config.json").write_text(json.dumps(BERT))
