@@ -20,13 +20,13 @@ def options_of(model: type[BaseModel], prefix: str = "", leave_out: Iterable[str
     return [
         option(name, info, prefix)
         for name, info in model.model_fields.items()
-        if name not in skipped and typing.get_origin(_plain(info.annotation)[0]) is not dict
+        if name not in skipped and typing.get_origin(_plain(info.annotation)) is not dict
     ]
 
 
 def option(name: str, info: FieldInfo, prefix: str = "") -> click.Option:
     """Return the click option of one field."""
-    annotation, optional = _plain(info.annotation)
+    annotation = _plain(info.annotation)
     flag = "-".join(part for part in (prefix, name) if part).replace("_", "-")
     declaration = f"--{flag}"
     required = info.is_required()
@@ -38,7 +38,6 @@ def option(name: str, info: FieldInfo, prefix: str = "") -> click.Option:
     if typing.get_origin(annotation) in (list, tuple):
         item = (typing.get_args(annotation) or (str,))[0]
         return click.Option([declaration], type=_type(item, info), multiple=True, **settings)
-    del optional
     return click.Option([declaration], type=_type(annotation, info), **settings)
 
 
@@ -54,12 +53,12 @@ def given(ctx: click.Context, names: Iterable[str], prefix: str = "") -> dict[st
     return found
 
 
-def _plain(annotation: Any) -> tuple[Any, bool]:
-    """Return the annotation without ``| None``, and whether it had it."""
+def _plain(annotation: Any) -> Any:
+    """Return the annotation without ``| None``."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         parts = [part for part in typing.get_args(annotation) if part is not type(None)]
-        return (parts[0] if len(parts) == 1 else str), True
-    return annotation, False
+        return parts[0] if len(parts) == 1 else str
+    return annotation
 
 
 def _type(annotation: Any, info: FieldInfo) -> Any:

@@ -10,11 +10,7 @@ from pcclip.plugins import KINDS, Plugin, registry
 from pcclip_cli.output import print_json_line, print_table
 
 
-class _Default(click.Group):
-    """Lists when called without a subcommand."""
-
-
-@click.group("plugins", cls=_Default, invoke_without_command=True)
+@click.group("plugins", invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a plugin.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
