@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pcclip import quality
 from pcclip.form import compose
 from pcclip.interfaces import Captioner
+from pcclip.prompts import SHORT, template_from_file
 from pcclip.threads import available_cores
 from pcclip.types import CaptionPair, Comparative, Rejection
 from pcclip_llama import engine, models, prompts, slots
@@ -47,9 +48,9 @@ class LlamaCaptioner(Captioner):
         self.chunk_size = options.chunk_size
         self._path = models.resolve(options.model)
         self._prompts = (
-            prompts.from_file(options.prompt)
+            prompts.PromptSet([prompts.from_template(template_from_file(options.prompt))])
             if options.prompt
-            else prompts.built_in(_SHORT_SHOTS.get(options.model, len(prompts.SHORT)))
+            else prompts.built_in(_SHORT_SHOTS.get(options.model, len(SHORT)))
         )
         small = options.guide == "auto" and options.model in models.NAMES
         self._guided = options.guide == "always" or small

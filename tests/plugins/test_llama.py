@@ -20,6 +20,7 @@ import tiny_gguf
 
 from pcclip.errors import MissingDependencyError, PluginError, UsageError
 from pcclip.form import take_apart
+from pcclip.prompts import template, template_from_file
 from pcclip.types import CaptionPair, Comparative, Rejection
 from pcclip_llama import models, prompts
 from pcclip_llama.captioner import LlamaCaptioner
@@ -266,14 +267,15 @@ def test_guided_text_is_fed_and_kept(gguf_folder: Path) -> None:
 
 
 def test_prompt_file_keeps_braces_and_names_what_is_wrong(tmp_path: Path) -> None:
-    prompt = prompts.parse("{x} {first}\n{second} =>", "p")
+    prompt = prompts.from_template(template("{x} {first}\n{second} =>", "p"))
     assert (prompt.prefix, prompt.query("{second}", "{}")) == ("{x}", f" {{second}}\n{{}} => {OPENING}")
-    assert prompts.parse(f"{{first}} {{second}}\n{OPENING}", "p").query("a", "b") == f" a b\n{OPENING}"
+    opened = prompts.from_template(template(f"{{first}} {{second}}\n{OPENING}", "p"))
+    assert opened.query("a", "b") == f" a b\n{OPENING}"
     for bad in ("{first}", "{first}{first}{second}", "{second} {first}"):
         with pytest.raises(UsageError, match="p "):
-            prompts.parse(bad, "p")
+            template(bad, "p")
     with pytest.raises(UsageError, match=r"none\.txt"):
-        prompts.from_file(tmp_path / "none.txt")
+        template_from_file(tmp_path / "none.txt")
     short, long = "A dog.", "A dog that runs over a wide green field in summer."
     choose = prompts.built_in().choose
     assert [choose(CaptionPair(a, b)) for a, b in ((short, short), (long, short), (short, long), (long, long))] == [
