@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pcclip.errors import UsageError
 from pcclip.plugins import describe_validation
+from pcclip.types import PairStrategy
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -40,7 +41,14 @@ class FinetuneConfig(BaseModel):
 
     holdout: float = Field(0.25, gt=0, lt=1, description="fraction of the pictures kept out of training, to measure")
     pairs: int = Field(2000, ge=1, description="pairs of training pictures to describe")
+    pair_strategy: PairStrategy = Field(
+        "random", description="which pairs to train on; held-out pairs are always random"
+    )
+    pair_attribute: str | None = Field(None, description="with the strategy attribute: whose values must differ")
     eval_pairs: int = Field(200, ge=1, description="pairs of held-out pictures to describe")
+    comparatives: Path | None = Field(
+        None, description="store of comparatives to use and fill; default: one in the run folder"
+    )
     reversals: bool = Field(True, description="train on the reversed text of each pair as well, where its form allows")
 
     train: str = Field("blocks", description="text parameters to train: blocks, text, projection or last-N")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 from pcclip.comparatives import ComparativeStore
-from pcclip.errors import DataError, PluginError
+from pcclip.embeddings import EmbeddingStore, embed
+from pcclip.errors import DataError, PluginError, RunError
 from pcclip.files import make_writable_folder
-from pcclip.interfaces import Captioner
+from pcclip.interfaces import Captioner, Embedder
 from pcclip.pairs import choose_pairs
 from pcclip.progress import NoProgress, Progress
-from pcclip.types import CaptionPair, Comparative, Example, Rejection
+from pcclip.types import CaptionPair, Comparative, Example, FloatArray, PairStrategy, Rejection
+
+log = logging.getLogger(__name__)
 
 
 def describe(
@@ -23,20 +29,53 @@ def describe(
 ) -> list[Comparative | Rejection]:
     """Return an answer for each pair, from the store or from the captioner, in the order of ``pairs``.
 
-    A pair that the store holds under this captioner's fingerprint is not asked for again, whether it
-    was accepted or rejected.
+    See :func:`fill`, which does the work and is the one to call where the answers do not fit into memory.
+    """
+    fill(pairs, captioner, store, progress=progress)
+    return complete_answers(store, captioner, pairs)
+
+
+def complete_answers(
+    store: ComparativeStore, captioner: Captioner, pairs: Collection[CaptionPair]
+) -> list[Comparative | Rejection]:
+    """Return the stored answer to each pair.
+
+    Raises:
+        RunError: a pair has none.
+    """
+    complete = [answer for answer in store.answers(captioner.fingerprint, pairs) if answer is not None]
+    if len(complete) != len(pairs):
+        raise RunError(f"{store.path} lacks answers to {len(pairs) - len(complete)} of {len(pairs)} pairs")
+    return complete
+
+
+def fill(
+    pairs: Iterable[CaptionPair],
+    captioner: Captioner,
+    store: ComparativeStore,
+    *,
+    progress: Progress | None = None,
+) -> None:
+    """Have every pair described that the store does not hold under this captioner's fingerprint.
+
+    A pair is asked for once, whether it was then accepted or rejected. Memory does not grow with the
+    number of pairs.
+
+    Args:
+        pairs: iterated twice, so no generator; pairs may come again.
 
     Raises:
         PluginError: the captioner left out a pair, answered one twice, or answered one it was not asked.
     """
     fingerprint = captioner.fingerprint
-    fresh = store.missing(fingerprint, pairs)
-    distinct = len({pair.key for pair in pairs})
-    with (progress or NoProgress()).task(
-        "Describing pairs", total=distinct, unit="pair", done=distinct - len(fresh)
-    ) as task:
-        for start in range(0, len(fresh), captioner.chunk_size):
-            chunk = fresh[start : start + captioner.chunk_size]
+    store.name(fingerprint, captioner.label)
+    total = done = 0
+    for known in store.known(fingerprint, pairs):
+        total += 1
+        done += known
+    shown = done
+    with (progress or NoProgress()).task("Describing pairs", total=total, unit="pair", done=done) as task:
+        for chunk in _chunks(pairs, fingerprint, store, captioner.chunk_size):
             open_pairs = {pair.key: pair for pair in chunk}
             answers: list[Comparative | Rejection] = []
             for answer in captioner.describe(chunk):
@@ -52,11 +91,53 @@ def describe(
                     f"first: {next(iter(open_pairs.values()))}"
                 )
             store.add(fingerprint, answers)
-    stored = store.answers(fingerprint, pairs)
-    complete = [answer for answer in stored if answer is not None]
-    if len(complete) != len(pairs):
-        raise PluginError(f"{store.path} lost {len(pairs) - len(complete)} answers that were just written")
-    return complete
+            shown += len(chunk)
+        task.advance(total - shown)  # pairs that came again
+
+
+def _chunks(
+    pairs: Iterable[CaptionPair], captioner: str, store: ComparativeStore, size: int
+) -> Iterator[list[CaptionPair]]:
+    """Yield chunks of ``size`` different pairs that were never asked for; the last may be smaller."""
+    walker = iter(pairs)
+    chunk: dict[str, CaptionPair] = {}
+    while some := list(islice(walker, size - len(chunk))):
+        for pair, known in zip(some, store.known(captioner, some), strict=True):
+            if not known:
+                chunk.setdefault(pair.key, pair)
+        if len(chunk) == size:
+            yield list(chunk.values())
+            chunk = {}
+    if chunk:
+        yield list(chunk.values())
+
+
+class ChosenPairs(Collection[CaptionPair]):
+    """The caption pairs of chosen pairs of examples, made while they are walked; 16 bytes a pair are kept.
+
+    Args:
+        examples: captioned, in the order that the indices count.
+        pairs: pairs of indices.
+    """
+
+    def __init__(self, examples: Sequence[Example], pairs: Iterable[tuple[int, int]]) -> None:
+        self._examples = examples
+        self._indices = array("q", chain.from_iterable(pairs))
+
+    def __len__(self) -> int:
+        return len(self._indices) // 2
+
+    def __iter__(self) -> Iterator[CaptionPair]:
+        for i, j in self.indices():
+            yield CaptionPair(self._examples[i].caption, self._examples[j].caption)
+
+    def __contains__(self, pair: object) -> bool:
+        return any(pair == own for own in self)
+
+    def indices(self) -> Iterator[tuple[int, int]]:
+        """Yield the pairs of indices."""
+        walker = iter(self._indices)
+        return zip(walker, walker, strict=True)
 
 
 def describe_examples(
@@ -66,17 +147,53 @@ def describe_examples(
     *,
     count: int,
     seed: int = 0,
+    strategy: PairStrategy = "random",
+    attribute: str | None = None,
+    embedder: Embedder | None = None,
     progress: Progress | None = None,
 ) -> list[Comparative | Rejection]:
     """Choose up to ``count`` pairs of captioned examples and describe them into the SQLite file ``store``.
 
+    Args:
+        strategy, attribute: which pairs, see :func:`pcclip.pairs.choose_pairs`; examples without
+            caption may be among them and are left out.
+        embedder: whose near neighbours are ``similar``; other strategies need none.
+
     Raises:
-        DataError: fewer than two examples have different captions.
+        DataError: no two examples have different captions, or none fit the strategy.
+        UsageError: the strategy lacks what it needs.
     """
-    captions = [example.caption for example in examples if example.caption]
-    pairs = [CaptionPair(captions[i], captions[j]) for i, j in choose_pairs(captions, count, seed)]
-    if not pairs:
-        raise DataError(f"{len(captions)} captions give no pair to describe", "Pairs need captions that differ.")
+    embeddings = None
+    if strategy == "similar" and embedder is not None:
+        examples, embeddings = _embedded(examples, embedder, progress)
+    chosen = ChosenPairs(
+        examples,
+        choose_pairs(examples, count, seed, strategy=strategy, embeddings=embeddings, attribute=attribute),
+    )
+    if not chosen:
+        captioned = sum(bool(example.caption) for example in examples)
+        raise DataError(
+            f"{captioned} captions give no pair to describe with the strategy {strategy!r}",
+            "Pairs need captions that differ.",
+        )
     make_writable_folder(store.parent)
     with captioner, ComparativeStore(store) as opened:
-        return describe(pairs, captioner, opened, progress=progress)
+        fill(chosen, captioner, opened, progress=progress)
+        return complete_answers(opened, captioner, chosen)
+
+
+def _embedded(
+    examples: Sequence[Example], embedder: Embedder, progress: Progress | None
+) -> tuple[list[Example], FloatArray]:
+    """Return the examples whose pictures could be embedded, with their rows."""
+    with EmbeddingStore() as cache:
+        embedded = embed(
+            embedder,
+            [example.image for example in examples],
+            ids=[example.id for example in examples],
+            store=cache,
+            progress=progress,
+        )
+    for row in embedded.quarantined:
+        log.warning("set aside %r: %s: %s", row.id, row.reason, row.detail)
+    return [examples[position] for position in embedded.positions], embedded.embeddings

@@ -23,6 +23,7 @@ from pcclip.progress import Progress
 from pcclip.types import CaptionPair, ClassComparative, Comparative, FloatArray
 
 log = logging.getLogger(__name__)
+_WAIT = 600.0  # seconds: all predictions of a user share this store, and describing classes takes seconds
 
 
 def similar_classes(prompts: FloatArray, count: int) -> list[tuple[int, int]]:
@@ -81,7 +82,7 @@ def write_differences(
     make_writable_folder(cache_folder())
     with (
         registry().captioner(captioner, options) as writer,
-        ComparativeStore(cache_folder() / "classes.sqlite") as store,
+        ComparativeStore(cache_folder() / "classes.sqlite", wait=_WAIT) as store,
     ):
         found, failed = describe_classes(classes, similar_classes(prompts, count), writer, store, progress)
     for line in failed:

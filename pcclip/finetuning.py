@@ -18,7 +18,7 @@ from pcclip.describe import describe
 from pcclip.embeddings import EmbeddingStore, embed
 from pcclip.errors import DataError, RunError
 from pcclip.evaluate import HeldOut, difference_cosines, evaluate, write_held_out_pairs
-from pcclip.files import read_json, write_json
+from pcclip.files import make_writable_folder, read_json, write_json
 from pcclip.form import reverse
 from pcclip.interfaces import Embedder
 from pcclip.pairs import choose_pairs, hold_out
@@ -66,7 +66,7 @@ def finetune(config: FinetuneConfig, out: str | Path, *, progress: Progress | No
         run.fingerprint("image tower", embedder.image_fingerprint)
         run.fingerprint("text tower", embedder.text_fingerprint)
         pictures = _read_and_embed(embedder, config, run, shown)
-        described = _describe(pictures, config, run, shown)
+        described = _describe(embedder, pictures, config, run, shown)
         held_out = _held_out(pictures, described, embedder, run)
         if not run.is_done("evaluate"):
             texts = [comparative.text for comparative in held_out.comparatives]
@@ -138,37 +138,57 @@ def _read_and_embed(embedder: Embedder, config: FinetuneConfig, run: RunFolder, 
     return _Pictures(usable.examples, embedded.embeddings[kept], training, held_out)
 
 
-def _describe(pictures: _Pictures, config: FinetuneConfig, run: RunFolder, progress: Progress) -> _Described:
-    chosen = {}
-    for side, rows, count in (
-        ("training", pictures.training, config.pairs),
-        ("held_out", pictures.held_out, config.eval_pairs),
-    ):
-        pairs = choose_pairs([pictures.examples[row].caption for row in rows], count, config.seed)
-        if not pairs:
-            raise DataError(
-                f"the {side.replace('_', '-')} pictures all have the same caption",
-                "Pairs need captions that differ.",
-            )
-        if len(pairs) < count:
-            log.warning("only %d pairs of %s pictures have different captions", len(pairs), side.replace("_", "-"))
-        chosen[side] = [(rows[i], rows[j]) for i, j in pairs]
-    everything = [*chosen["held_out"], *chosen["training"]]
+def _describe(
+    embedder: Embedder, pictures: _Pictures, config: FinetuneConfig, run: RunFolder, progress: Progress
+) -> _Described:
+    held_out = _choose(pictures, pictures.held_out, config.eval_pairs, config.seed)
+    training = _choose(
+        pictures,
+        pictures.training,
+        config.pairs,
+        config.seed,
+        strategy=config.pair_strategy,
+        embeddings=pictures.embeddings[pictures.training],
+        attribute=config.pair_attribute,
+    )
+    for side, chosen, count in (("held-out", held_out, config.eval_pairs), ("training", training, config.pairs)):
+        if not chosen:
+            raise DataError(f"the {side} pictures all have the same caption", "Pairs need captions that differ.")
+        if len(chosen) < count:
+            log.warning("only %d pairs of %s pictures can be described", len(chosen), side)
+    everything = [*held_out, *training]
     caption_pairs = [CaptionPair(pictures.examples[i].caption, pictures.examples[j].caption) for i, j in everything]
     run.stage("describe", "running", pairs=len(everything))
+    path = config.comparatives or run.comparatives
+    make_writable_folder(path.parent)
     with (
         registry().captioner(config.captioner, config.captioner_options) as captioner,
-        ComparativeStore(run.comparatives) as store,
+        ComparativeStore(path) as store,
     ):
         run.fingerprint("captioner", captioner.fingerprint)
         answers = describe(caption_pairs, captioner, store, progress=progress)
     rejected = rejection_counts(answers)
-    run.stage("describe", "done", pairs=len(everything), rejected=rejected)
+    texts = [answer.text for answer in answers if isinstance(answer, Comparative)]
+    too_long = sum(not fits for fits in _fitting(embedder, texts))
+    run.stage("describe", "done", pairs=len(everything), rejected=rejected, too_long=too_long)
     if rejected:
         log.info("%d of %d answers rejected: %s", sum(rejected.values()), len(answers), rejected)
-    split = len(chosen["held_out"])
+    if too_long:
+        log.warning(
+            "%d of %d texts (%.1f%%) are longer than the %d tokens that the text tower reads, and are left out",
+            too_long,
+            len(texts),
+            100 * too_long / len(texts),
+            embedder.context_length,
+        )
     described = list(zip(everything, answers, strict=True))
-    return _Described(described[split:], described[:split])
+    return _Described(described[len(held_out) :], described[: len(held_out)])
+
+
+def _choose(pictures: _Pictures, rows: list[int], count: int, seed: int, **strategy: Any) -> list[tuple[int, int]]:
+    """Return pairs of rows of all pictures, chosen among ``rows``."""
+    pairs = choose_pairs([pictures.examples[row] for row in rows], count, seed, **strategy)
+    return [(rows[i], rows[j]) for i, j in pairs]
 
 
 def _fitting(embedder: Embedder, texts: Sequence[str]) -> list[bool]:
@@ -211,13 +231,6 @@ def _train(
                 directed.append((j, i, turned.text))
     fitting = _fitting(embedder, [text for _, _, text in directed])
     kept = [row for row, fits in zip(directed, fitting, strict=True) if fits]
-    if len(kept) < len(directed):
-        log.warning(
-            "%d of %d texts are longer than the %d tokens that the text tower reads, and were left out",
-            len(directed) - len(kept),
-            len(directed),
-            embedder.context_length,
-        )
     pairs = TrainingPairs(
         torch.from_numpy(pictures.embeddings),
         torch.tensor([i for i, _, _ in kept], dtype=torch.int64),

@@ -158,6 +158,11 @@ class Captioner(ABC):
     def fingerprint(self) -> str:
         """Hash of everything an answer depends on: model, prompt, sampling."""
 
+    @property
+    def label(self) -> str:
+        """What a person calls this writer in reports, such as ``llama gemma3-270m``; never holds a secret."""
+        return type(self).__name__
+
     @abstractmethod
     def describe(self, pairs: Sequence[CaptionPair]) -> Iterator[Comparative | Rejection]:
         """Yield exactly one answer for each pair, in any order, each as soon as it is there."""

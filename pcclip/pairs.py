@@ -1,7 +1,7 @@
 """Which pictures are held out, and which pairs are described.
 
 Nothing here lists all pairs: N pictures have N(N-1)/2 of them, and a seeded permutation of that
-range is walked lazily, in constant memory.
+range is walked lazily, in constant memory. Only ``similar`` remembers the pairs that it gave.
 """
 
 from __future__ import annotations
@@ -9,11 +9,17 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import get_args
 
-from pcclip.errors import UsageError
+import numpy as np
+
+from pcclip.errors import DataError, UsageError
+from pcclip.types import Example, FloatArray, PairStrategy
 
 _ROUNDS = 4
+_COSINES_AT_ONCE = 1 << 24
+_SAME = 1e-6  # cosine distance of two embeddings of the same pixels
 
 
 def hold_out(groups: Sequence[str], fraction: float, seed: int) -> tuple[list[int], list[int]]:
@@ -42,15 +48,113 @@ def hold_out(groups: Sequence[str], fraction: float, seed: int) -> tuple[list[in
     return training, held_out
 
 
-def choose_pairs(captions: Sequence[str], count: int, seed: int) -> list[tuple[int, int]]:
-    """Return up to ``count`` different pairs of items with different captions.
+def choose_pairs(
+    examples: Sequence[Example],
+    count: int,
+    seed: int,
+    *,
+    strategy: PairStrategy = "random",
+    embeddings: FloatArray | None = None,
+    attribute: str | None = None,
+) -> Iterator[tuple[int, int]]:
+    """Yield up to ``count`` different pairs of examples with different captions.
 
     No unordered pair comes twice; its direction is drawn too. The first k pairs are the same for
-    every ``count`` ≥ k. Fewer come back only when there are no more.
+    every ``count`` ≥ k. Fewer come only when there are no more. Examples without caption are left out.
+
+    Args:
+        strategy: ``random``: any two. ``similar``: every picture with its nearest neighbour, then with its
+            second nearest, and so on: the pairs that are hard to tell apart. ``by-label``: two of the same
+            class, the classes in turn. ``attribute``: two whose value of ``attribute`` differs.
+        embeddings: (n, dim) unit rows, one an example; ``similar`` needs them.
+        attribute: a key of :attr:`Example.attributes`.
+
+    Raises:
+        UsageError: the strategy lacks what it needs, or is unknown.
+        DataError: no example has a label, or the attribute.
     """
-    normal = [" ".join(caption.casefold().split()).rstrip(".") for caption in captions]
-    usable = (pair for pair in random_pairs(len(captions), seed) if normal[pair[0]] != normal[pair[1]])
-    return list(itertools.islice(usable, count))
+    captions = [" ".join(example.caption.casefold().split()).rstrip(".") for example in examples]
+    captioned = [row for row, caption in enumerate(captions) if caption]
+    if strategy == "random":
+        pairs = _among(captioned, seed)
+    elif strategy == "similar":
+        if embeddings is None:
+            raise UsageError("pairs of similar pictures need embeddings", "Name a backbone: --backbone NAME.")
+        pairs = _mapped(captioned, similar_pairs(embeddings[captioned], seed))
+    elif strategy == "by-label":
+        pairs = _within_labels(examples, captioned, seed)
+    elif strategy == "attribute":
+        if attribute is None:
+            raise UsageError("pairs by attribute need its name", "Name it: --pair-attribute NAME.")
+        pairs = _differing(examples, captioned, attribute, seed)
+    else:
+        raise UsageError(
+            f"unknown way to choose pairs: {strategy!r}", f"There are: {', '.join(get_args(PairStrategy))}"
+        )
+    return itertools.islice((pair for pair in pairs if captions[pair[0]] != captions[pair[1]]), count)
+
+
+def similar_pairs(embeddings: FloatArray, seed: int) -> Iterator[tuple[int, int]]:
+    """Yield every unordered pair of (n, dim) unit rows once: nearest neighbours first, then second nearest, …
+
+    Within a rank the order is seeded. Rows with the same embedding differ in nothing and are no pair.
+    A rank costs one pass over all cosines, some rows at a time, and is computed when it is asked for.
+    """
+    n = len(embeddings)
+    rows_at_once = max(1, _COSINES_AT_ONCE // max(1, n))
+    seen: set[tuple[int, int]] = set()
+    for rank in range(1, n):
+        order = _permuted(n, seed)  # the same for every rank: other batches would give other last bits
+        while anchors := list(itertools.islice(order, rows_at_once)):
+            distances = 1 - embeddings[anchors] @ embeddings.T
+            distances[np.arange(len(anchors)), anchors] = -np.inf  # itself has rank 0
+            bounds = np.partition(distances, rank, axis=1)[:, rank]
+            for anchor, row, bound in zip(anchors, distances, bounds, strict=True):
+                ties = np.flatnonzero(row == bound)  # by index, so that no neighbour comes twice or never
+                neighbour = int(ties[rank - np.count_nonzero(row < bound)])
+                pair = (min(anchor, neighbour), max(anchor, neighbour))
+                if pair not in seen:
+                    seen.add(pair)
+                    if bound > _SAME:
+                        yield pair if _bits(seed, _ROUNDS, pair[1] * n + pair[0]) & 1 else pair[::-1]
+
+
+def _mapped(rows: Sequence[int], pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    return ((rows[i], rows[j]) for i, j in pairs)
+
+
+def _among(rows: Sequence[int], seed: int) -> Iterator[tuple[int, int]]:
+    return _mapped(rows, random_pairs(len(rows), seed))
+
+
+def _within_labels(examples: Sequence[Example], rows: Sequence[int], seed: int) -> Iterator[tuple[int, int]]:
+    groups: dict[str, list[int]] = {}
+    for row in rows:
+        label = examples[row].label
+        if label is not None:
+            groups.setdefault(label, []).append(row)
+    if not groups:
+        raise DataError(
+            "no captioned picture has a label, so none can be paired by it", "Name a column: --label-column."
+        )
+    turns = [_among(group, seed + number) for number, (_, group) in enumerate(sorted(groups.items()))]
+    return (pair for turn in itertools.zip_longest(*turns) for pair in turn if pair is not None)
+
+
+def _differing(
+    examples: Sequence[Example], rows: Sequence[int], attribute: str, seed: int
+) -> Iterator[tuple[int, int]]:
+    having = [row for row in rows if attribute in examples[row].attributes]
+    if not having:
+        known = sorted({key for row in rows for key in examples[row].attributes})
+        raise DataError(
+            f"no captioned picture has the attribute {attribute!r}", f"There are: {', '.join(known) or 'none'}"
+        )
+    return (
+        (i, j)
+        for i, j in _among(having, seed)
+        if examples[i].attributes[attribute] != examples[j].attributes[attribute]
+    )
 
 
 def random_pairs(n: int, seed: int) -> Iterator[tuple[int, int]]:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pcclip.errors import UsageError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FloatArray: TypeAlias = "NDArray[np.float32]"  # a string: numpy is not imported for a name
+PairStrategy: TypeAlias = Literal["random", "similar", "by-label", "attribute"]
 
 
 @dataclass(frozen=True, slots=True)

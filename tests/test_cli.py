@@ -152,6 +152,26 @@ def test_describe_prints_and_keeps_answers(tmp_path: Path, private_cache: Path) 
     assert again.stdout == first.stdout
 
 
+def test_describe_reports_exports_and_imports(tmp_path: Path, private_cache: Path) -> None:
+    store, copy, lines = tmp_path / "a.sqlite", tmp_path / "b.sqlite", tmp_path / "a.jsonl"
+    done = pcclip(
+        "describe", "scenes:20", "--captioner", "template", "--pairs", "5", "-o", store, "--report", "--export", lines,
+        "--pair-strategy", "attribute", "--pair-attribute", "colour",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "template (template-" in done.stdout
+    assert "100.0%" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert len(lines.read_text().splitlines()) == 5
+    done = pcclip("describe", "-o", copy, "--import", lines, "--report", "--format", "json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["accepted"] == 5
+    assert "5 new answers" in done.stderr
+    nothing = pcclip("describe", "-o", copy)
+    assert nothing.exit_code == 2
+    assert "Name DATA" in nothing.stderr
+
+
 def test_a_model_that_is_not_there_ends_with_1(tmp_path: Path) -> None:
     done = pcclip("rank", "a dog", "x.png", "--model", tmp_path / "gone")
     assert done.exit_code == 1

@@ -65,6 +65,30 @@ def test_the_run_folder_is_as_documented(finished: Path) -> None:
     assert not [p for p in finished.rglob("*") if p.suffix in (".pt", ".pkl", ".pickle", ".bin")]
 
 
+def test_a_store_of_comparatives_serves_several_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = tmp_path / "deep" / "shared.sqlite"
+    settings = {**SETTINGS, "comparatives": store, "pair_strategy": "similar", "max_steps": 1}
+    pcclip.finetune(pcclip.make_config(**settings), tmp_path / "one")
+    monkeypatch.setattr("pcclip_template.captioner.phrase", lambda _: pytest.fail("asked again"))
+    pcclip.finetune(pcclip.make_config(**{**settings, "batch_size": 8}), tmp_path / "two")
+    assert not (tmp_path / "two" / "comparatives.sqlite").exists()
+
+
+def test_texts_longer_than_the_tower_are_counted_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scenes = read("scenes:24")
+    rows = [
+        {"image": str(e.image), "caption": e.caption + (" and more" * 200 if i < 2 else "")}
+        for i, e in enumerate(scenes)
+    ]
+    data = tmp_path / "long.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)))
+    out = tmp_path / "run"
+    pcclip.finetune(pcclip.make_config(**{**SETTINGS, "data": str(data), "max_steps": 1}), out)
+    stages = json.loads((out / "run.json").read_text())["stages"]
+    assert stages["describe"]["too_long"] > 0
+    assert "longer than the 256 tokens" in caplog.text
+
+
 def test_the_evaluation_holds_the_promised_measures_before_and_after(finished: Path) -> None:
     evaluation = json.loads((finished / "evaluation.json").read_text())
     assert evaluation["schema"] == 1

@@ -12,7 +12,7 @@ from pcclip.form import compose
 from pcclip.interfaces import Captioner
 from pcclip.types import CaptionPair, Comparative, Rejection
 
-_VERSION = 1  # raise it when a caption would be put another way
+_VERSION = 2  # raise it when a caption would be put another way
 
 # A capital is the sentence's and not the word's where the word is one of these.
 _LOWERED = frozenset(
@@ -24,6 +24,13 @@ _LOWERED = frozenset(
     when while where big small large little tiny huge tall short long old young new open closed empty full
     black white red green blue yellow brown grey gray orange pink purple golden silver wooden
     colorful colourful""".split()
+)
+# "On a table there is a cup", "At the bottom are two stars": what is where comes first after "the image shows".
+_PLACE_FIRST = re.compile(
+    r"^(?P<place>(?:on|in|at|inside|outside|under|below|above|behind|beside|near|next to|in front of|between|around)\s"
+    r"[^,;.]+?),?\s(?:there\s(?:is|are)|is|are|stands?|sits?|lies?|hangs?)\s"
+    r"(?P<thing>(?:an?|the|some|one|two|three|four|five|six|seven|eight|nine|ten|many|several|\d+)\s[^,;]+)$",
+    re.IGNORECASE,
 )
 # Openings of a caption that only say that it is one.
 _PREAMBLE = re.compile(
@@ -48,6 +55,10 @@ class TemplateCaptioner(Captioner):
     def fingerprint(self) -> str:
         return f"template-{_VERSION}"
 
+    @property
+    def label(self) -> str:
+        return "template"
+
     def describe(self, pairs: Sequence[CaptionPair]) -> Iterator[Comparative | Rejection]:
         """Yield an answer for each pair, in order: a Rejection where a caption has no word or both say the same."""
         for pair in pairs:
@@ -65,12 +76,14 @@ def phrase(caption: str) -> str:
     """Return a caption as it reads after "the image shows", or an empty string if it has no word.
 
     The first sentence's capital is dropped unless the word keeps it anywhere; further sentences
-    follow after semicolons; final punctuation goes; "There is" and "A photo of" go.
+    follow after semicolons; final punctuation goes; "There is" and "A photo of" go; "On the left is a
+    tree" becomes "a tree on the left".
     """
     line = " ".join(caption.split())
     # A comma before "while the second" would end the half too early for whoever takes it apart.
     line = _JOINT.sub("", line)
-    sentences = [_lower_first(_trim(sentence)) for sentence in _sentences(_PREAMBLE.sub("", line, count=1))]
+    line = _PREAMBLE.sub("", line, count=1)
+    sentences = [_lower_first(_thing_first(_trim(sentence))) for sentence in _sentences(line)]
     joined = "; ".join(sentence for sentence in sentences if any(map(str.isalnum, sentence)))
     return joined or _trim(line) if any(map(str.isalnum, line)) else ""
 
@@ -93,6 +106,12 @@ def _trim(sentence: str) -> str:
         inner = text[:-1].rstrip(_FINAL)
         text = inner + text[-1]
     return text.strip()
+
+
+def _thing_first(sentence: str) -> str:
+    """Turn "On the left is a tree" into "a tree on the left"."""
+    match = _PLACE_FIRST.match(sentence)
+    return f"{match['thing']} {_lower_first(match['place'])}" if match else sentence
 
 
 def _lower_first(sentence: str) -> str:

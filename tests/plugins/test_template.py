@@ -33,6 +33,17 @@ from pcclip_template.captioner import TemplateCaptioner, phrase
         ("There is a cat on a mat.", "a cat on a mat"),
         ("A photo of two dogs", "two dogs"),
         ("  A   red\n kite . ", "a red kite"),
+        (
+            "On a grey background there is a small red star in the bottom left.",
+            "a small red star in the bottom left on a grey background",
+        ),
+        (
+            "At the bottom of the white picture are two large diamonds.",
+            "two large diamonds at the bottom of the white picture",
+        ),
+        ("In Paris, there is a tower.", "a tower in Paris"),
+        ("On the left is where we sat.", "on the left is where we sat"),
+        ("On a hill, in the rain, is a house.", "on a hill, in the rain, is a house"),
         ("犬。", "犬"),
         ("Ein Hund im Garten.", "Ein Hund im Garten"),
         ("…", ""),
