@@ -179,7 +179,7 @@ def test_all_built_ins_come_through_the_entry_points_of_strangers() -> None:
     registry = Registry()
     assert not registry.broken
     assert {p.spec.name for p in registry.plugins()} >= {
-        "openclip", "mini", "llama", "template", "contrastive", "mse", "zero-shot", "comparative",
+        "openclip", "mini", "llama", "chat", "template", "contrastive", "mse", "zero-shot", "comparative",
     }  # fmt: skip
     assert "vit-b-32" in registry.names("embedder")
     for plugin in registry.plugins():

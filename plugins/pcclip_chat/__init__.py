@@ -1,0 +1,1 @@
+"""Captions by a chat model behind an OpenAI-compatible server."""
