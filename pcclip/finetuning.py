@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 
+from pcclip.batches import TrainingPairs
 from pcclip.card import model_card
 from pcclip.comparatives import ComparativeStore, rejection_counts
 from pcclip.config import FinetuneConfig
@@ -20,14 +22,16 @@ from pcclip.errors import DataError, RunError
 from pcclip.evaluate import HeldOut, difference_cosines, evaluate, write_held_out_pairs
 from pcclip.files import read_json, write_json
 from pcclip.form import reverse
-from pcclip.interfaces import Embedder
+from pcclip.interfaces import Embedder, Loss
+from pcclip.objective import make_loss
 from pcclip.pairs import choose_pairs, hold_out
 from pcclip.plugins import registry
 from pcclip.progress import NoProgress, Progress
 from pcclip.runs import RunFolder, open_run
 from pcclip.saved import save
+from pcclip.scopes import result_scope
 from pcclip.threads import set_threads
-from pcclip.training import TrainingPairs, train
+from pcclip.training import train
 from pcclip.types import CaptionPair, Comparative, Example, FloatArray, Quarantined, Rejection
 
 log = logging.getLogger(__name__)
@@ -61,17 +65,18 @@ def finetune(config: FinetuneConfig, out: str | Path, *, progress: Progress | No
     """
     shown = progress or NoProgress()
     set_threads(config.threads)
+    loss = make_loss(config.loss, config.loss_options)  # a wrong name or option is said now, not hours later
     with open_run(Path(out), config) as run:
         embedder = registry().embedder(config.backbone, config.backbone_options)
         run.fingerprint("image tower", embedder.image_fingerprint)
         run.fingerprint("text tower", embedder.text_fingerprint)
         pictures = _read_and_embed(embedder, config, run, shown)
         described = _describe(pictures, config, run, shown)
-        held_out = _held_out(pictures, described, embedder, run)
+        held_out = _held_out(pictures, pictures.held_out, described.held_out, embedder, run)
         if not run.is_done("evaluate"):
             texts = [comparative.text for comparative in held_out.comparatives]
             before, cosines_before = evaluate(embedder, held_out), difference_cosines(embedder, held_out, texts)
-            _train(embedder, pictures, described, config, run, shown)
+            _train(embedder, loss, pictures, described, config, run, shown)
             after, cosines_after = evaluate(embedder, held_out), difference_cosines(embedder, held_out, texts)
             write_held_out_pairs(run.held_out_pairs, held_out, cosines_before, cosines_after)
             write_json(run.evaluation, {"schema": 1, "before": before, "after": after})
@@ -82,11 +87,12 @@ def finetune(config: FinetuneConfig, out: str | Path, *, progress: Progress | No
 
 @dataclass(frozen=True, slots=True)
 class _Pictures:
-    """The usable pictures, their embeddings, and which of them are held out."""
+    """The usable pictures, their embeddings, and which of them are kept for measures in training and after it."""
 
     examples: tuple[Example, ...]
     embeddings: FloatArray
     training: list[int]
+    validation: list[int]
     held_out: list[int]
 
 
@@ -95,6 +101,7 @@ class _Described:
     """Pairs of rows of the pictures, with their answers."""
 
     training: list[tuple[tuple[int, int], Comparative | Rejection]]
+    validation: list[tuple[tuple[int, int], Comparative | Rejection]]
     held_out: list[tuple[tuple[int, int], Comparative | Rejection]]
 
 
@@ -133,19 +140,26 @@ def _read_and_embed(embedder: Embedder, config: FinetuneConfig, run: RunFolder, 
     if usable.quarantined:
         log.warning("%s Each is named in %s", usable.bad_summary(), run.quarantine)
     kept = [row for row, example in enumerate(examples) if example.caption]
-    training, held_out = hold_out([embedded.digests[row] for row in kept], config.holdout, config.seed)
-    run.stage("embed", "done", pictures=len(kept), training=len(training), held_out=len(held_out))
-    return _Pictures(usable.examples, embedded.embeddings[kept], training, held_out)
+    digests = [embedded.digests[row] for row in kept]
+    training, held_out = hold_out(digests, config.holdout, config.seed)
+    validation: list[int] = []
+    if config.measures:
+        left, chosen = hold_out([digests[row] for row in training], config.validation, config.seed)
+        training, validation = [training[row] for row in left], [training[row] for row in chosen]
+    counts = {"training": len(training), "validation": len(validation), "held_out": len(held_out)}
+    run.stage("embed", "done", pictures=len(kept), **counts)
+    return _Pictures(usable.examples, embedded.embeddings[kept], training, validation, held_out)
 
 
 def _describe(pictures: _Pictures, config: FinetuneConfig, run: RunFolder, progress: Progress) -> _Described:
     chosen = {}
     for side, rows, count in (
         ("training", pictures.training, config.pairs),
+        ("validation", pictures.validation, config.eval_pairs if config.measures else 0),
         ("held_out", pictures.held_out, config.eval_pairs),
     ):
         pairs = choose_pairs([pictures.examples[row].caption for row in rows], count, config.seed)
-        if not pairs:
+        if count and not pairs:
             raise DataError(
                 f"the {side.replace('_', '-')} pictures all have the same caption",
                 "Pairs need captions that differ.",
@@ -153,7 +167,7 @@ def _describe(pictures: _Pictures, config: FinetuneConfig, run: RunFolder, progr
         if len(pairs) < count:
             log.warning("only %d pairs of %s pictures have different captions", len(pairs), side.replace("_", "-"))
         chosen[side] = [(rows[i], rows[j]) for i, j in pairs]
-    everything = [*chosen["held_out"], *chosen["training"]]
+    everything = [*chosen["held_out"], *chosen["validation"], *chosen["training"]]
     caption_pairs = [CaptionPair(pictures.examples[i].caption, pictures.examples[j].caption) for i, j in everything]
     run.stage("describe", "running", pairs=len(everything))
     with (
@@ -166,9 +180,9 @@ def _describe(pictures: _Pictures, config: FinetuneConfig, run: RunFolder, progr
     run.stage("describe", "done", pairs=len(everything), rejected=rejected)
     if rejected:
         log.info("%d of %d answers rejected: %s", sum(rejected.values()), len(answers), rejected)
-    split = len(chosen["held_out"])
     described = list(zip(everything, answers, strict=True))
-    return _Described(described[split:], described[:split])
+    first, second = len(chosen["held_out"]), len(chosen["held_out"]) + len(chosen["validation"])
+    return _Described(described[second:], described[first:second], described[:first])
 
 
 def _fitting(embedder: Embedder, texts: Sequence[str]) -> list[bool]:
@@ -176,19 +190,25 @@ def _fitting(embedder: Embedder, texts: Sequence[str]) -> list[bool]:
     return [embedder.token_count(text) <= embedder.context_length for text in texts]
 
 
-def _held_out(pictures: _Pictures, described: _Described, embedder: Embedder, run: RunFolder) -> HeldOut:
-    local = {row: position for position, row in enumerate(pictures.held_out)}
-    accepted = [(pair, answer) for pair, answer in described.held_out if isinstance(answer, Comparative)]
+def _held_out(
+    pictures: _Pictures,
+    rows: list[int],
+    described: list[tuple[tuple[int, int], Comparative | Rejection]],
+    embedder: Embedder,
+    run: RunFolder,
+) -> HeldOut:
+    local = {row: position for position, row in enumerate(rows)}
+    accepted = [(pair, answer) for pair, answer in described if isinstance(answer, Comparative)]
     fitting = _fitting(embedder, [answer.text for _, answer in accepted])
     kept = [item for item, fits in zip(accepted, fitting, strict=True) if fits]
     if not kept:
         raise RunError(
-            f"none of {len(described.held_out)} held-out pairs got a usable text; nothing could be measured",
+            f"none of {len(described)} held-out pairs got a usable text; nothing could be measured",
             f"Look at the answers in {run.comparatives}, or choose another captioner.",
         )
     return HeldOut(
-        [pictures.examples[row] for row in pictures.held_out],
-        pictures.embeddings[pictures.held_out],
+        [pictures.examples[row] for row in rows],
+        pictures.embeddings[rows],
         [(local[i], local[j]) for (i, j), _ in kept],
         [answer for _, answer in kept],
     )
@@ -196,21 +216,16 @@ def _held_out(pictures: _Pictures, described: _Described, embedder: Embedder, ru
 
 def _train(
     embedder: Embedder,
+    loss: Loss,
     pictures: _Pictures,
     described: _Described,
     config: FinetuneConfig,
     run: RunFolder,
     progress: Progress,
 ) -> None:
-    directed: list[tuple[int, int, str]] = []
-    for (i, j), answer in described.training:
-        if isinstance(answer, Comparative):
-            directed.append((i, j, answer.text))
-            turned = reverse(answer) if config.reversals else None
-            if turned is not None:
-                directed.append((j, i, turned.text))
-    fitting = _fitting(embedder, [text for _, _, text in directed])
-    kept = [row for row, fits in zip(directed, fitting, strict=True) if fits]
+    directed = _directed(described, config)
+    fitting = _fitting(embedder, [one.text for one in directed])
+    kept = [one for one, fits in zip(directed, fitting, strict=True) if fits]
     if len(kept) < len(directed):
         log.warning(
             "%d of %d texts are longer than the %d tokens that the text tower reads, and were left out",
@@ -220,31 +235,60 @@ def _train(
         )
     pairs = TrainingPairs(
         torch.from_numpy(pictures.embeddings),
-        torch.tensor([i for i, _, _ in kept], dtype=torch.int64),
-        torch.tensor([j for _, j, _ in kept], dtype=torch.int64),
-        [text for _, _, text in kept],
-        [f"({pictures.examples[i].id}, {pictures.examples[j].id})" for i, j, _ in kept],
+        torch.tensor([one.first for one in kept], dtype=torch.int64),
+        torch.tensor([one.second for one in kept], dtype=torch.int64),
+        [one.text for one in kept],
+        [f"({pictures.examples[one.first].id}, {pictures.examples[one.second].id})" for one in kept],
+        [one.reversed for one in kept],
+        [example.caption for example in pictures.examples],
     )
-    original = {name: p.detach().clone() for name, p in embedder.trainable(config.train).items()}
+    measure = None
+    if config.measures:
+        validation = _held_out(pictures, pictures.validation, described.validation, embedder, run)
+        measure = functools.partial(evaluate, embedder, validation)
+    scope = result_scope(config.train)
+    original = {name: p.detach().clone() for name, p in embedder.trainable(scope).items()}
     run.stage("train", "running", texts=len(kept), too_long=len(directed) - len(kept))
-    steps = train(
+    trained = train(
         embedder,
-        registry().loss(config.loss, config.loss_options or None),
+        loss,
         pairs,
         config,
         checkpoints=run.checkpoints,
         metrics=run.metrics,
+        measure=measure,
         progress=progress,
     )
     average(embedder, original, config)
-    run.stage("train", "done", steps=steps)
+    run.stage("train", "done", steps=trained.steps, kept=trained.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Directed:
+    """A text that speaks of the first picture against the second, and the text of the reversed pair if there is one."""
+
+    first: int
+    second: int
+    text: str
+    reversed: str | None
+
+
+def _directed(described: _Described, config: FinetuneConfig) -> list[_Directed]:
+    found: list[_Directed] = []
+    for (i, j), answer in described.training:
+        if isinstance(answer, Comparative):
+            turned = reverse(answer)
+            found.append(_Directed(i, j, answer.text, turned.text if turned else None))
+            if turned is not None and config.reversals:
+                found.append(_Directed(j, i, turned.text, answer.text))
+    return found
 
 
 def average(embedder: Embedder, original: dict[str, torch.Tensor], config: FinetuneConfig) -> None:
     """Replace the trained parameters by ``alpha · tuned + (1 - alpha) · original`` (WiSE-FT, arXiv:2109.01903)."""
     if config.alpha < 1:
         with torch.no_grad():
-            for name, parameter in embedder.trainable(config.train).items():
+            for name, parameter in embedder.trainable(result_scope(config.train)).items():
                 parameter.mul_(config.alpha).add_(original[name], alpha=1 - config.alpha)
 
 

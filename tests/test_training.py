@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from pcclip import checkpoint
+from pcclip.batches import TrainingPairs
 from pcclip.config import FinetuneConfig
 from pcclip.errors import PluginError, RunError
-from pcclip.interfaces import Loss
+from pcclip.interfaces import Loss, LossBatch
 from pcclip.plugins import registry
+from pcclip.schedule import Schedule
 from pcclip.testing import HashEmbedder
-from pcclip.training import Schedule, TrainingPairs, train
+from pcclip.training import Measure, train
 
 
 def config(**settings: object) -> FinetuneConfig:
@@ -31,18 +33,21 @@ def pairs(n: int = 32) -> TrainingPairs:
     return TrainingPairs(torch.from_numpy(embeddings), first, second, texts, [f"pair-{k}" for k in range(n)])
 
 
-def run(folder: Path, loss: Loss | None = None, **settings: object) -> tuple[HashEmbedder, int]:
+def run(
+    folder: Path, loss: Loss | None = None, measure: Measure | None = None, **settings: object
+) -> tuple[HashEmbedder, int]:
     folder.mkdir(exist_ok=True)
     embedder = HashEmbedder()
-    steps = train(
+    trained = train(
         embedder,
         loss or registry().loss("contrastive"),
         pairs(),
         config(**settings),
         checkpoints=folder / "checkpoints",
         metrics=folder / "metrics.jsonl",
+        measure=measure,
     )
-    return embedder, steps
+    return embedder, trained.steps
 
 
 def records(folder: Path) -> list[dict[str, float]]:
@@ -56,11 +61,11 @@ class Interrupting(Loss):
         super().__init__()
         self.inner, self.at, self.calls, self.error = registry().loss("contrastive"), at, 0, error
 
-    def forward(self, image_differences: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+    def forward(self, batch: LossBatch) -> torch.Tensor:
         self.calls += 1
         if self.calls > self.at:
             raise self.error
-        value: torch.Tensor = self.inner(image_differences, text)
+        value: torch.Tensor = self.inner(batch)
         return value
 
 
@@ -144,9 +149,9 @@ def test_a_half_written_checkpoint_is_not_there(tmp_path: Path, monkeypatch: pyt
 
 def test_a_loss_that_is_not_finite_names_step_pairs_and_checkpoint(tmp_path: Path) -> None:
     class Exploding(Interrupting):
-        def forward(self, image_differences: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        def forward(self, batch: LossBatch) -> torch.Tensor:
             self.calls += 1
-            value: torch.Tensor = self.inner(image_differences, text)
+            value: torch.Tensor = self.inner(batch)
             return value * float("nan") if self.calls > self.at else value
 
     with pytest.raises(RunError) as caught:
@@ -161,8 +166,8 @@ def test_a_loss_that_is_not_finite_names_step_pairs_and_checkpoint(tmp_path: Pat
 
 def test_a_loss_that_is_no_scalar_is_named(tmp_path: Path) -> None:
     class Wrong(Loss):
-        def forward(self, image_differences: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-            return text
+        def forward(self, batch: LossBatch) -> torch.Tensor:
+            return batch.text
 
     with pytest.raises(PluginError, match="Wrong"):
         run(tmp_path, Wrong())

@@ -137,6 +137,9 @@ class OpenClipEmbedder(Embedder):
     def trainable(self, scope: str) -> Mapping[str, nn.Parameter]:
         return self._text.trainable(scope, self._about["variant"])
 
+    def blocks(self) -> nn.Module:
+        return self._text.transformer
+
     def save(self, folder: Path) -> Mapping[str, object]:
         folder.mkdir(parents=True, exist_ok=True)
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in self._model.state_dict().items()}

@@ -75,10 +75,16 @@ class TextSide:
         count = scope.removeprefix("last-")
         if count != scope and count.isdecimal() and 1 <= int(count) <= len(blocks):
             return self._inside(blocks[-int(count) :])
-        named = ["blocks", "text", *(["projection"] if projection else []), f"last-1 to last-{len(blocks)}"]
+        named = ["blocks", "text", *(["projection"] if projection else []), f"last-1 to last-{len(blocks)}", "lora"]
         raise UsageError(
             f"backbone {variant!r}: nothing to train is called {scope!r}", f"There are: {', '.join(named)}"
         )
+
+    @property
+    def transformer(self) -> nn.Module:
+        """The module that holds the transformer blocks."""
+        found: nn.Module = self._tower.transformer
+        return found
 
     def _is_causal_with_end_marker(self) -> bool:
         pool = getattr(self._tower, "text_pool_type", None) or getattr(self._tower, "pool_type", None)
