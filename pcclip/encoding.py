@@ -101,7 +101,7 @@ class TextPass:
             for group in groups:
                 if cached:
                     states.append(_RandomState.now(self._device))
-                parts.append(self.embedder.encode_text(tokens.take(group)))
+                parts.append(self.embedder.encode_text(tokens.take(group)).float())
         own = torch.cat(parts)[torch.argsort(torch.cat([_places(group, share) for group in groups]))]
         encoded = self.processes.gathered(own, tokens.lengths).requires_grad_()
         backward_loss(encoded)
@@ -113,7 +113,7 @@ class TextPass:
             if cached:
                 states[number].restore(self._device)  # the same dropout as the first time
                 with self._autocast():
-                    part = self.embedder.encode_text(tokens.take(group))
+                    part = self.embedder.encode_text(tokens.take(group)).float()
             if not part.requires_grad:
                 raise PluginError(f"embedder {type(self.embedder).__name__} carries no gradient to what is trained")
             torch.autograd.backward(part, gradient)

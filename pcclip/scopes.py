@@ -56,15 +56,24 @@ def _only(frozen: Mapping[str, nn.Parameter], chosen: Mapping[str, nn.Parameter]
 
 
 def _attach(module: nn.Module, config: FinetuneConfig) -> dict[str, nn.Parameter]:
-    """Add adapters to every linear map of ``module`` (arXiv:2106.09685): random inwards, zero outwards."""
+    """Add adapters to every linear map of ``module`` (arXiv:2106.09685): random inwards, zero outwards.
+
+    Of ``nn.MultiheadAttention`` that is the joint map to queries, keys and values. Its output map it reads past
+    the layer's own forward, where no adapter is seen; and peft's adapter of the whole layer adds itself to the
+    weights and takes itself away again in each pass, which leaves rounding errors in them.
+    """
     peft = _peft()
     attention = [name for name, child in module.named_modules() if isinstance(child, nn.MultiheadAttention)]
-    linear = [
-        name
-        for name, child in module.named_modules()
-        if isinstance(child, nn.Linear) and not any(name.startswith(f"{outer}.") for outer in attention)
-    ]
-    settings = peft.LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules=[*attention, *linear])
+    settings = peft.LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        target_modules=[
+            name
+            for name, child in module.named_modules()
+            if isinstance(child, nn.Linear) and not any(name.startswith(f"{outer}.") for outer in attention)
+        ],
+        target_parameters=[f"{name}.in_proj_weight" for name in attention],
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         peft.inject_adapter_in_model(settings, module)

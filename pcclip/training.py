@@ -26,6 +26,7 @@ from pcclip.processes import Processes
 from pcclip.progress import NoProgress, Progress
 from pcclip.schedule import Schedule
 from pcclip.scopes import opened
+from pcclip.towers import tensor_hash
 from pcclip.watching import watching
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def train(
         PluginError: the loss is no scalar, carries no gradient, or needs what the pairs do not hold.
     """
     together = processes or Processes()
-    identity = _identity(config, embedder, pairs)
+    identity = _identity(config, embedder, loss, pairs)
     loss.to(embedder.device)
     text_pass = TextPass(embedder, resolve_precision(config.precision, embedder.device), config.chunk_size, together)
     false = _false_negatives(pairs, config)
@@ -280,11 +281,12 @@ def _hard_negatives(
     return HardNegatives(torch.from_numpy(embedder.embed_texts(pairs.texts)), config.hard_negatives, false)
 
 
-def _identity(config: FinetuneConfig, embedder: Embedder, pairs: TrainingPairs) -> str:
-    """Return a hash of what the trained weights depend on: settings, model as it starts, texts and pictures."""
+def _identity(config: FinetuneConfig, embedder: Embedder, loss: Loss, pairs: TrainingPairs) -> str:
+    """Return a hash of what the trained weights depend on: settings, model and loss as they start, texts, pictures."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(json.dumps(config.identity(), sort_keys=True).encode())
     digest.update(embedder.image_fingerprint.encode() + embedder.text_fingerprint.encode())
+    digest.update(tensor_hash(loss.state_dict(), {}).encode())
     for text in (*pairs.texts, *(text or "" for text in pairs.reversed_texts), *pairs.captions):
         digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
     for tensor in (pairs.first, pairs.second, pairs.embeddings):

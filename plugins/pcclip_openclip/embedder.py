@@ -138,7 +138,7 @@ class OpenClipEmbedder(Embedder):
         return self._text.trainable(scope, self._about["variant"])
 
     def blocks(self) -> nn.Module:
-        return self._text.transformer
+        return self._text.blocks()
 
     def save(self, folder: Path) -> Mapping[str, object]:
         folder.mkdir(parents=True, exist_ok=True)

@@ -66,7 +66,7 @@ class TextSide:
         """
         if scope == "text":
             return self.parameters()
-        blocks = self._blocks()
+        blocks = list(self.blocks())
         if scope == "blocks":
             return self._inside(blocks)
         projection = self._projection()
@@ -79,12 +79,6 @@ class TextSide:
         raise UsageError(
             f"backbone {variant!r}: nothing to train is called {scope!r}", f"There are: {', '.join(named)}"
         )
-
-    @property
-    def transformer(self) -> nn.Module:
-        """The module that holds the transformer blocks."""
-        found: nn.Module = self._tower.transformer
-        return found
 
     def _is_causal_with_end_marker(self) -> bool:
         pool = getattr(self._tower, "text_pool_type", None) or getattr(self._tower, "pool_type", None)
@@ -104,14 +98,14 @@ class TextSide:
         projected: Tensor = projection(features) if isinstance(projection, nn.Module) else features @ projection
         return projected
 
-    def _blocks(self) -> list[nn.Module]:
+    def blocks(self) -> nn.ModuleList:
         """Return the transformer blocks, first to last: the longest list of modules that are all of one class."""
         lists = [
-            list(module)
+            module
             for module in self._tower.transformer.modules()
             if isinstance(module, nn.ModuleList) and len({type(block) for block in module}) == 1
         ]
-        return max(lists, key=len, default=[])
+        return max(lists, key=len, default=nn.ModuleList())
 
     def _projection(self) -> dict[str, nn.Parameter]:
         prefix = "" if self._tower is self._model else "text."
