@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from pcclip.processes import Processes
 _PASS_COST = {"cpu": 128, "cuda": 16384}
 
 
-def length_groups(lengths: Tensor, most: int | None = None, pass_cost: int = 128) -> list[Tensor]:
+def length_groups(lengths: Tensor, most: int | None = None, pass_cost: float = 128) -> list[Tensor]:
     """Return the texts in groups of similar length, so that little is padded.
 
     The groups are the cheapest there are where a group of n texts, the longest of length L, costs
@@ -26,11 +27,14 @@ def length_groups(lengths: Tensor, most: int | None = None, pass_cost: int = 128
     Args:
         lengths: (M,) int64.
         most: the most texts of a group.
+        pass_cost: infinite for as few groups as ``most`` allows.
 
     Returns:
         Numbers of texts, shortest first; each text is in one group.
     """
     order = torch.argsort(lengths, stable=True)
+    if pass_cost == math.inf:
+        return list(torch.split(order, most or len(order)))
     values, counts = torch.unique_consecutive(lengths[order], return_counts=True)
     ends = [0, *torch.cumsum(counts, 0).tolist()]
     cost, cut = [0.0], [0]  # of the best grouping of the texts of the first k lengths, and where its last group starts
@@ -91,9 +95,8 @@ class TextPass:
         """
         share = self.processes.share(tokens.lengths)
         lengths = tokens.lengths[share]
-        groups = [
-            share[group] for group in length_groups(lengths, self.chunk_size, _PASS_COST.get(self._device.type, 4096))
-        ]
+        pass_cost = math.inf if self.embedder.packs else _PASS_COST.get(self._device.type, 4096)
+        groups = [share[group] for group in length_groups(lengths, self.chunk_size, pass_cost)]
         cached = self.chunk_size is not None and len(share) > self.chunk_size
         states: list[_RandomState] = []
         parts: list[Tensor] = []

@@ -103,6 +103,11 @@ class Embedder(ABC):
     def encode_text(self, tokens: Tokens) -> Tensor:
         """Return g(t): (n, dim) float32 unit rows on ``device``, with gradients where they are enabled."""
 
+    @property
+    def packs(self) -> bool:
+        """Whether :meth:`encode_text` computes real tokens only, so that texts need not be grouped by length."""
+        return False
+
     @abstractmethod
     def trainable(self, scope: str) -> Mapping[str, nn.Parameter]:
         """Return the text parameters of ``scope`` by stable names.

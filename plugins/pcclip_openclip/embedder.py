@@ -134,6 +134,10 @@ class OpenClipEmbedder(Embedder):
     def encode_text(self, tokens: Tokens) -> Tensor:
         return self._text.encode(tokens.to(self._device)).float()
 
+    @property
+    def packs(self) -> bool:
+        return self._text.packs
+
     def trainable(self, scope: str) -> Mapping[str, nn.Parameter]:
         return self._text.trainable(scope, self._about["variant"])
 

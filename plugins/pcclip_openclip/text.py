@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pcclip.errors import UsageError
 from pcclip.interfaces import Tokens
+from pcclip_openclip import packed
 
 # Parts of a CLIP or CoCa model that are not its text tower; the rest is.
 _NOT_TEXT = ("visual.", "text_decoder.", "logit_scale", "logit_bias")
@@ -86,12 +87,21 @@ class TextSide:
         appended = getattr(self._tower, "cls_emb", None) is not None
         return causal and not appended and pool in ("argmax", "eos")
 
+    @property
+    def packs(self) -> bool:
+        """Whether only real tokens are computed, however the texts are padded."""
+        return self.cuts_exactly and not self.is_hub_tower and packed.fits(self.blocks())
+
     def _encode_causal(self, ids: Tensor, lengths: Tensor) -> Tensor:
         tower, length = self._tower, ids.shape[1]
-        hidden = tower.token_embedding(ids) + tower.positional_embedding[:length]
-        hidden = tower.transformer(hidden, attn_mask=tower.attn_mask[:length, :length])
+        embedded = tower.token_embedding(ids) + tower.positional_embedding[:length]
+        if self.packs:
+            ends = packed.run(self.blocks(), embedded, lengths)
+        else:
+            hidden = tower.transformer(embedded, attn_mask=tower.attn_mask[:length, :length])
+            ends = hidden[torch.arange(len(ids), device=ids.device), lengths - 1]
         # The end marker is the last real token; the norm works on each position by itself.
-        features: Tensor = tower.ln_final(hidden[torch.arange(len(ids), device=ids.device), lengths - 1])
+        features: Tensor = tower.ln_final(ends)
         projection = tower.text_projection
         if projection is None:
             return features

@@ -27,7 +27,7 @@ from pcclip.interfaces import Tokens
 from pcclip.plugins import registry
 from pcclip.scopes import opened, result_scope
 from pcclip.specs import EmbedderSpec
-from pcclip_openclip import architecture, pretrained
+from pcclip_openclip import architecture, packed, pretrained
 from pcclip_openclip.embedder import OpenClipEmbedder
 from pcclip_openclip.names import NAMES
 from pcclip_openclip.options import OpenClipOptions
@@ -333,6 +333,36 @@ def test_training_by_length_groups_gives_the_full_lengths_gradients(
     for key, parameter in embedder.trainable("text").items():
         if parameter.grad is not None:
             torch.testing.assert_close(parameter.grad, expected[key].grad, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["tiny-clip", "tiny-custom"])
+@pytest.mark.parametrize("by_length", [True, False])
+def test_packed_texts_give_open_clips_own_embeddings_and_gradients(
+    shelf: Path, name: str, by_length: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = packed._Layout.of
+    monkeypatch.setattr(packed._Layout, "of", lambda lengths, **_: layout(lengths, by_length=by_length))
+    texts = ["a dog", *TEXTS, "a dog", "a small bird and a large house"]
+    embedder, reference = _make(shelf, name), _reference(name, shelf / name)
+    assert embedder.packs
+    mix = torch.linspace(-1, 1, len(texts) * embedder.dim).reshape(len(texts), -1).sin()
+    found = embedder.encode_text(every(embedder.tokenize(texts)))
+    ids = _own_tokenizer(shelf, name)(texts)
+    whole = torch.nn.functional.normalize(reference.encode_text(ids), dim=-1)  # type: ignore[operator]
+    torch.testing.assert_close(found, whole, atol=1e-5, rtol=0)
+    (found * mix).sum().backward()
+    (whole * mix).sum().backward()
+    expected = dict(reference.named_parameters())
+    for key, parameter in embedder.trainable("text").items():
+        torch.testing.assert_close(parameter.grad, expected[key].grad, atol=1e-5, rtol=1e-4)
+
+
+def test_towers_that_do_not_fit_are_not_packed(shelf: Path) -> None:
+    assert {name for name in CONFIGS if _make(shelf, name).packs} == {"tiny-clip", "tiny-custom"}
+    embedder = _make(shelf)
+    with opened(embedder, FinetuneConfig(data="x", train="lora")):
+        assert not embedder.packs
+    assert embedder.packs
 
 
 @pytest.mark.parametrize("name", ["tiny-clip", "tiny-siglip", "tiny-coca", "tiny-hub"])
