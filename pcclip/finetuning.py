@@ -26,11 +26,12 @@ from pcclip.interfaces import Embedder, Loss
 from pcclip.objective import make_loss
 from pcclip.pairs import choose_pairs, hold_out
 from pcclip.plugins import registry
+from pcclip.processes import Processes, launched
 from pcclip.progress import NoProgress, Progress
 from pcclip.runs import RunFolder, open_run
 from pcclip.saved import save
 from pcclip.scopes import result_scope
-from pcclip.threads import set_threads
+from pcclip.threads import available_cores, set_threads
 from pcclip.training import train
 from pcclip.types import CaptionPair, Comparative, Example, FloatArray, Quarantined, Rejection
 
@@ -43,11 +44,14 @@ class Finished:
 
     Attributes:
         path: the run folder.
-        evaluation: the content of ``evaluation.json``: measures ``before`` and ``after``.
+        evaluation: the content of ``evaluation.json``: measures ``before`` and ``after``; empty in all processes
+            but the first.
+        rank: number of this process, 0 where it is the only one.
     """
 
     path: Path
     evaluation: dict[str, Any]
+    rank: int = 0
 
 
 def finetune(config: FinetuneConfig, out: str | Path, *, progress: Progress | None = None) -> Finished:
@@ -63,10 +67,21 @@ def finetune(config: FinetuneConfig, out: str | Path, *, progress: Progress | No
     Raises:
         PcclipError: of the kind that fits; the message says what to do.
     """
-    shown = progress or NoProgress()
-    set_threads(config.threads)
     loss = make_loss(config.loss, config.loss_options)  # a wrong name or option is said now, not hours later
-    with open_run(Path(out), config) as run:
+    with launched() as processes:
+        set_threads(config.threads or available_cores() // processes.neighbours or 1)
+        if processes.rank:
+            return _follow(loss, config, Path(out), processes)
+        team = _Team(processes)
+        try:
+            return _lead(loss, config, Path(out), progress or NoProgress(), team)
+        finally:
+            team.go(None)  # where nothing was left to train, or something failed before
+
+
+def _lead(loss: Loss, config: FinetuneConfig, out: Path, shown: Progress, team: _Team) -> Finished:
+    """Do all the work but other processes' share of the training."""
+    with open_run(out, config) as run:
         embedder = registry().embedder(config.backbone, config.backbone_options)
         run.fingerprint("image tower", embedder.image_fingerprint)
         run.fingerprint("text tower", embedder.text_fingerprint)
@@ -76,13 +91,45 @@ def finetune(config: FinetuneConfig, out: str | Path, *, progress: Progress | No
         if not run.is_done("evaluate"):
             texts = [comparative.text for comparative in held_out.comparatives]
             before, cosines_before = evaluate(embedder, held_out), difference_cosines(embedder, held_out, texts)
-            _train(embedder, loss, pictures, described, config, run, shown)
+            _train(embedder, loss, pictures, described, config, run, shown, team)
             after, cosines_after = evaluate(embedder, held_out), difference_cosines(embedder, held_out, texts)
             write_held_out_pairs(run.held_out_pairs, held_out, cosines_before, cosines_after)
             write_json(run.evaluation, {"schema": 1, "before": before, "after": after})
             _save_model(embedder, config, run, before, after)
             run.stage("evaluate", "done")
         return Finished(run.path, read_json(run.evaluation))
+
+
+@dataclass(slots=True)
+class _Team:
+    """The other processes, which wait for what to train on."""
+
+    processes: Processes
+    _sent: bool = False
+
+    def go(self, pairs: TrainingPairs | None) -> None:
+        """Tell them once: the pairs to train on, or None where there is nothing to do."""
+        if not self._sent:
+            self._sent = True
+            self.processes.told(lambda: pairs)
+
+
+def _follow(loss: Loss, config: FinetuneConfig, out: Path, processes: Processes) -> Finished:
+    """Wait for the pairs, and take part in training on them."""
+    pairs: TrainingPairs | None = processes.told(dict)
+    if pairs is not None:
+        logging.getLogger("pcclip").setLevel(logging.ERROR)  # process 0 speaks for all
+        train(
+            registry().embedder(config.backbone, config.backbone_options),
+            loss,
+            pairs,
+            config,
+            checkpoints=out / "checkpoints",
+            metrics=out / "metrics.jsonl",
+            measure=dict if config.measures else None,
+            processes=processes,
+        )
+    return Finished(out, {}, processes.rank)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +269,7 @@ def _train(
     config: FinetuneConfig,
     run: RunFolder,
     progress: Progress,
+    team: _Team,
 ) -> None:
     directed = _directed(described, config)
     fitting = _fitting(embedder, [one.text for one in directed])
@@ -249,6 +297,7 @@ def _train(
     scope = result_scope(config.train)
     original = {name: p.detach().clone() for name, p in embedder.trainable(scope).items()}
     run.stage("train", "running", texts=len(kept), too_long=len(directed) - len(kept))
+    team.go(pairs)
     trained = train(
         embedder,
         loss,
@@ -258,6 +307,7 @@ def _train(
         metrics=run.metrics,
         measure=measure,
         progress=progress,
+        processes=team.processes,
     )
     average(embedder, original, config)
     run.stage("train", "done", steps=trained.steps, kept=trained.kept)

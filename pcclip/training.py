@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from pcclip.progress import NoProgress, Progress
 from pcclip.schedule import Schedule
 from pcclip.scopes import opened
 from pcclip.towers import tensor_hash
-from pcclip.watching import watching
+from pcclip.watching import Watchers, watching
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,8 @@ def train(
 
     Args:
         measure: returns held-out measures of the embedder as it is; called every ``config.eval_every`` steps, for
-            early stopping and for keeping the best weights.
+            early stopping and for keeping the best weights. Of several processes only the first calls it.
+        processes: who shares the work; checkpoints have to lie where each of them can read.
 
     Raises:
         RunError: there are fewer pairs than one batch needs, or the loss is not finite; the message
@@ -94,7 +96,7 @@ def train(
         if resumed:
             log.info("going on from step %d of %d", resumed, schedule.steps)
         with (
-            watching(metrics, config.log_to, resumed, identity, config.identity()) as watchers,
+            _watching(metrics, config, resumed, identity, together) as watchers,
             (progress or NoProgress()).task("Training", total=schedule.steps, unit="step", done=resumed) as task,
         ):
             while not trainer.is_done:
@@ -106,6 +108,14 @@ def train(
                     watchers.flush()
                     trainer.save()
         return trainer.end()
+
+
+def _watching(
+    metrics: Path, config: FinetuneConfig, step: int, identity: str, processes: Processes
+) -> AbstractContextManager[Watchers]:
+    if processes.rank:
+        return nullcontext(Watchers(()))
+    return watching(metrics, config.log_to, step, identity, config.identity())
 
 
 @dataclass(slots=True)
@@ -140,9 +150,12 @@ class _Trainer:
 
     def resume(self) -> int:
         """Go on from the last checkpoint; return its step, 0 where there is none."""
-        state = checkpoint.load_latest(self.checkpoints, self.identity)
-        if state is None:
+        processes = self.text_pass.processes
+        state = checkpoint.load_latest(self.checkpoints, self.identity) if processes.rank == 0 else None
+        step = processes.told(lambda: state.step if state else 0)
+        if not step:
             return 0
+        state = state or checkpoint.load(self.checkpoints, step, self.identity)
         self._load_parameters(state)
         checkpoint.restore_optimizer(self.optimizer, state.optimizer, self.trained)
         torch.set_rng_state(state.rng)
@@ -200,9 +213,9 @@ class _Trainer:
             torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
             self.best.as_json(),
         )
-        if self.text_pass.processes.rank == 0:
-            checkpoint.save(self.checkpoints, state, self.identity, self.config.keep_checkpoints)
-        self.text_pass.processes.wait()
+        self.text_pass.processes.told(
+            lambda: checkpoint.save(self.checkpoints, state, self.identity, self.config.keep_checkpoints)
+        )
         self.saved = self.done
 
     def end(self) -> Trained:
@@ -220,7 +233,7 @@ class _Trainer:
         self._improved = False
         if self.measure is None or every is None or (self.done % every and self.done < self.schedule.steps):
             return {}
-        measured = self.text_pass.processes.agreed(self.measure)
+        measured: Mapping[str, float] = self.text_pass.processes.told(self.measure)
         if self.config.monitor not in measured:
             raise RunError(
                 f"the held-out data have no measure {self.config.monitor!r}",

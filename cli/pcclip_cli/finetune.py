@@ -73,6 +73,8 @@ def command(ctx: click.Context, /, out: Path, recipe: str | None, **_: Any) -> N
     from pcclip.finetuning import finetune
 
     finished = finetune(config, out, progress=progress())
+    if finished.rank:
+        return
     print_table(measure_rows(finished.evaluation["before"], finished.evaluation["after"]))
     click.echo(f"\nThe model is in {finished.path / 'model'}", err=True)
 
