@@ -7,6 +7,7 @@ import logging
 import re
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,16 +58,21 @@ def save(folder: Path, checkpoint: Checkpoint, identity: str, keep: int) -> None
     with new_folder(_path(folder, checkpoint.step)) as building:
         parameters = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.parameters.items()}
         optimizer = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.optimizer.items()}
-        save_file(parameters, building / _FILES[0])
         states = {"rng": checkpoint.rng}
         if checkpoint.device_rng is not None:
             states["device_rng"] = checkpoint.device_rng
-        save_file({**optimizer, **states}, building / _FILES[1])
-        hashes = {name: _hash(building / name) for name in _FILES}
+        contents = dict(zip(_FILES, (parameters, {**optimizer, **states}), strict=True))
+
+        def write(name: str) -> str:
+            save_file(contents[name], building / name)
+            return _hash(building / name)
+
+        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="checkpoint") as pool:  # training waits for it
+            hashes = dict(zip(_FILES, pool.map(write, _FILES), strict=True))
         write_json(
             building / "state.json",
             {"schema": SCHEMA, "step": checkpoint.step, "identity": identity, "best": checkpoint.best}
-            | {"blake2b": hashes},
+            | {"sha256": hashes},
         )
     for old in _all(folder)[:-keep]:
         if old != _path(folder, checkpoint.best.get("step", -1)):
@@ -133,7 +139,7 @@ def _load(path: Path, identity: str) -> Checkpoint:
             actual = _hash(path / name)
         except OSError as error:
             raise PcclipError(f"{name}: {error.strerror or error}") from None
-        if actual != state["blake2b"].get(name):
+        if actual != state.get("sha256", {}).get(name):
             raise PcclipError(f"{name} is damaged")
     try:
         parameters, optimizer = (load_file(path / name) for name in _FILES)
@@ -155,7 +161,7 @@ def _all(folder: Path) -> list[Path]:
 
 def _hash(path: Path) -> str:
     with path.open("rb") as file:
-        digest = hashlib.blake2b(digest_size=16)
+        digest = hashlib.sha256()  # processors have instructions for it
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

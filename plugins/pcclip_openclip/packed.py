@@ -112,7 +112,7 @@ def _attend(joint: Tensor, heads: int, layout: _Layout) -> Tensor:
 
 
 def _causal(joint: Tensor, heads: int) -> Tensor:
-    queries, keys, values = joint.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+    queries, keys, values = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in joint.chunk(3, dim=-1))
     out = F.scaled_dot_product_attention(queries, keys, values, is_causal=True)
     return out.transpose(1, 2).flatten(2)
 
@@ -131,6 +131,6 @@ def _look_back(queries: Tensor, joint: Tensor, heads: int, layout: _Layout) -> T
 
 
 def _all(queries: Tensor, joint: Tensor, heads: int, mask: Tensor | None) -> Tensor:
-    keys, values = joint.unflatten(-1, (2, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+    keys, values = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in joint.chunk(2, dim=-1))
     own = queries.unflatten(-1, (heads, -1))[:, :, None]
     return F.scaled_dot_product_attention(own, keys, values, attn_mask=mask).flatten(1)

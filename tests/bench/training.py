@@ -181,18 +181,19 @@ def apart(one: list[Tensor], other: list[Tensor]) -> float:
 
 
 def overhead(embedder: Embedder, pairs: TrainingPairs, steps: int, precision: str) -> float:
-    """Return the share of a training's time that is spent outside of forward, backward and optimizer step."""
-    inside = 0.0
+    """Return the share of a training's time, from its first step on, outside of forward, backward and update."""
+    inside, started = 0.0, 0.0
     text_pass, optimizer = TextPass.backward, torch.optim.Adam.step
 
     def timed(function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            nonlocal inside
-            started = time.perf_counter()
+            nonlocal inside, started
+            before = time.perf_counter()
+            started = started or before
             try:
                 return function(*args, **kwargs)
             finally:
-                inside += time.perf_counter() - started
+                inside += time.perf_counter() - before
 
         return wrapper
 
@@ -201,7 +202,6 @@ def overhead(embedder: Embedder, pairs: TrainingPairs, steps: int, precision: st
         try:
             TextPass.backward = timed(text_pass)  # type: ignore[method-assign]
             torch.optim.Adam.step = timed(optimizer)  # type: ignore[method-assign]
-            started = time.perf_counter()
             training.train(
                 embedder,
                 make_loss("contrastive"),
