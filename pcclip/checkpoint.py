@@ -7,7 +7,8 @@ import logging
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pcclip.errors import PcclipError
+from pcclip.errors import PcclipError, RunError
 from pcclip.files import new_folder, read_json, write_json
 
 log = logging.getLogger(__name__)
@@ -34,43 +35,77 @@ class Checkpoint:
         parameters: the trained parameters by name.
         optimizer: the optimizer's tensors, named ``<parameter>/<state>``.
         rng: torch's CPU random state.
+        device_rng: the random state of the device that is trained on, where it has its own.
+        best: the step whose weights measured best so far, the measure, and how many times since it was measured
+            without getting better; empty where nothing is measured.
     """
 
     step: int
     parameters: Mapping[str, Tensor]
     optimizer: Mapping[str, Tensor]
     rng: Tensor
+    device_rng: Tensor | None = None
+    best: Mapping[str, Any] = field(default_factory=dict)
 
 
 def save(folder: Path, checkpoint: Checkpoint, identity: str, keep: int) -> None:
-    """Write ``folder/step-N`` as a whole, then remove all but the last ``keep``.
+    """Write ``folder/step-N`` as a whole, then remove all but the last ``keep`` and the best one.
 
     Args:
         identity: hash of what the training depends on; a checkpoint of another training is passed over.
     """
     folder.mkdir(exist_ok=True)
-    with new_folder(folder / f"step-{checkpoint.step:08d}") as building:
+    with new_folder(_path(folder, checkpoint.step)) as building:
         parameters = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.parameters.items()}
         optimizer = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.optimizer.items()}
-        save_file(parameters, building / _FILES[0])
-        save_file({**optimizer, "rng": checkpoint.rng}, building / _FILES[1])
-        hashes = {name: _hash(building / name) for name in _FILES}
+        states = {"rng": checkpoint.rng}
+        if checkpoint.device_rng is not None:
+            states["device_rng"] = checkpoint.device_rng
+        contents = dict(zip(_FILES, (parameters, {**optimizer, **states}), strict=True))
+
+        def write(name: str) -> str:
+            save_file(contents[name], building / name)
+            return _hash(building / name)
+
+        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="checkpoint") as pool:  # training waits for it
+            hashes = dict(zip(_FILES, pool.map(write, _FILES), strict=True))
         write_json(
             building / "state.json",
-            {"schema": SCHEMA, "step": checkpoint.step, "identity": identity, "blake2b": hashes},
+            {"schema": SCHEMA, "step": checkpoint.step, "identity": identity, "best": checkpoint.best}
+            | {"sha256": hashes},
         )
     for old in _all(folder)[:-keep]:
-        shutil.rmtree(old)
+        if old != _path(folder, checkpoint.best.get("step", -1)):
+            shutil.rmtree(old)
 
 
 def load_latest(folder: Path, identity: str) -> Checkpoint | None:
-    """Return the newest usable checkpoint; a torn or foreign one is named in a warning and passed over."""
+    """Return the newest usable checkpoint; a torn or foreign one is named in a warning and passed over.
+
+    One whose best checkpoint is torn is passed over too: going on from it could not end in that one's weights.
+    """
     for path in reversed(_all(folder)):
         try:
-            return _load(path, identity)
+            found = _load(path, identity)
+            best = found.best.get("step")
+            if best not in (None, found.step):
+                _load(_path(folder, best), identity)
+            return found
         except PcclipError as error:
             log.warning("passed over checkpoint %s: %s", path, error.message)
     return None
+
+
+def load(folder: Path, step: int, identity: str) -> Checkpoint:
+    """Return the checkpoint of a step.
+
+    Raises:
+        PcclipError: it is missing, torn, or belongs to another training.
+    """
+    try:
+        return _load(_path(folder, step), identity)
+    except PcclipError as error:
+        raise RunError(f"{_path(folder, step)}: {error.message}", "Remove it and run the same command again.") from None
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[int, str]) -> dict[str, Tensor]:
@@ -104,14 +139,18 @@ def _load(path: Path, identity: str) -> Checkpoint:
             actual = _hash(path / name)
         except OSError as error:
             raise PcclipError(f"{name}: {error.strerror or error}") from None
-        if actual != state["blake2b"].get(name):
+        if actual != state.get("sha256", {}).get(name):
             raise PcclipError(f"{name} is damaged")
     try:
         parameters, optimizer = (load_file(path / name) for name in _FILES)
     except SafetensorError as error:
         raise PcclipError(f"it cannot be read: {error}") from None
-    rng = optimizer.pop("rng")
-    return Checkpoint(state["step"], parameters, optimizer, rng)
+    rng, device_rng = optimizer.pop("rng"), optimizer.pop("device_rng", None)
+    return Checkpoint(state["step"], parameters, optimizer, rng, device_rng, state.get("best", {}))
+
+
+def _path(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:08d}"
 
 
 def _all(folder: Path) -> list[Path]:
@@ -122,7 +161,7 @@ def _all(folder: Path) -> list[Path]:
 
 def _hash(path: Path) -> str:
     with path.open("rb") as file:
-        digest = hashlib.blake2b(digest_size=16)
+        digest = hashlib.sha256()  # processors have instructions for it
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -5,18 +5,30 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pcclip.errors import UsageError
 from pcclip.plugins import describe_validation
+from pcclip.terms import joined_options, options_by_term, parse_terms
 from pcclip.types import PairStrategy
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+LOGS = ("tensorboard", "wandb")
+Measure: TypeAlias = Literal[
+    "difference_accuracy",
+    "difference_swap_accuracy",
+    "difference_cosine",
+    "retrieval_r1",
+    "retrieval_r5",
+    "zero_shot_accuracy",
+]
 
 
 class FinetuneConfig(BaseModel):
@@ -36,8 +48,12 @@ class FinetuneConfig(BaseModel):
     backbone_options: dict[str, Any] = Field(default_factory=dict, description="options of the backbone")
     captioner: str = Field("llama", description="who writes how two pictures differ")
     captioner_options: dict[str, Any] = Field(default_factory=dict, description="options of the captioner")
-    loss: str = Field("contrastive", description="what training minimises")
-    loss_options: dict[str, Any] = Field(default_factory=dict, description="options of the loss")
+    loss: str = Field(
+        "contrastive", description="what training minimises: a loss, or a weighted sum such as contrastive+0.5*retain"
+    )
+    loss_options: dict[str, Any] = Field(
+        default_factory=dict, description="options of the loss; of a sum, a table of options for each loss"
+    )
 
     holdout: float = Field(0.25, gt=0, lt=1, description="fraction of the pictures kept out of training, to measure")
     pairs: int = Field(2000, ge=1, description="pairs of training pictures to describe")
@@ -51,27 +67,84 @@ class FinetuneConfig(BaseModel):
     )
     reversals: bool = Field(True, description="train on the reversed text of each pair as well, where its form allows")
 
-    train: str = Field("blocks", description="text parameters to train: blocks, text, projection or last-N")
+    train: str = Field("blocks", description="text parameters to train: blocks, text, projection, last-N or lora")
+    lora_rank: int = Field(8, ge=1, description="rank of the adapters of --train lora")
+    lora_alpha: float = Field(16.0, gt=0, description="adapters are scaled by this over their rank")
     epochs: int = Field(3, ge=1, description="passes over the described pairs")
     max_steps: int | None = Field(None, ge=1, description="stop after this many optimizer steps")
     batch_size: int = Field(64, ge=2, description="pairs an optimizer step")
+    chunk_size: int | None = Field(
+        None, ge=1, description="texts whose activations are held at once; the same gradient in less memory"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of the text tower's products; weights stay in fp32; auto: bf16 where the GPU has it"
+    )
+    false_negatives: Literal["keep", "mask"] = Field(
+        "keep", description="mask: pairs with a picture or a text in common do not push each other apart"
+    )
+    hard_negatives: float = Field(
+        0.0, ge=0, le=0.5, description="share of a batch filled with pairs whose texts are easily mistaken"
+    )
     optimizer: Literal["adamw", "adam"] = Field("adamw", description="optimizer")
     learning_rate: float = Field(3e-5, gt=0, description="peak learning rate")
-    weight_decay: float = Field(0.0, ge=0, description="weight decay")
+    loss_learning_rate: float = Field(
+        1e-3, gt=0, description="peak learning rate of a loss's own parameters, such as a learned temperature"
+    )
+    weight_decay: float = Field(0.0, ge=0, description="weight decay of matrices; norms, biases, embeddings have none")
     schedule: Literal["constant", "cosine", "exponential"] = Field("constant", description="learning rate over time")
     decay: float = Field(0.9, gt=0, le=1, description="factor an epoch of the exponential schedule")
     warmup_steps: int = Field(0, ge=0, description="steps over which the learning rate rises to its peak")
     clip_grad_norm: float | None = Field(None, gt=0, description="largest norm of the gradient")
     alpha: float = Field(1.0, gt=0, le=1, description="weight of the tuned parameters in the result; 1 keeps them all")
 
+    eval_every: int | None = Field(
+        None, ge=1, description="steps between held-out measures; default: an epoch, where one is needed"
+    )
+    patience: int | None = Field(None, ge=1, description="stop after this many held-out measures without a better one")
+    keep_best: bool = Field(False, description="end with the weights that measured best, not the last ones")
+    monitor: Measure = Field(
+        "difference_accuracy", description="held-out measure that stops the training and chooses the best weights"
+    )
+    validation: float = Field(
+        0.15, gt=0, lt=1, description="fraction of the training pictures kept for such measures, where one is needed"
+    )
+    log_to: tuple[str, ...] = Field(
+        (), description="also log to tensorboard, wandb, or both with a comma between; metrics.jsonl is always there"
+    )
+
     seed: int = Field(0, ge=0, description="seed of the split, the pairs and the order of training")
     threads: int | None = Field(None, ge=1, description="CPU threads; default: the cores this process may use")
     checkpoint_every: int = Field(20, ge=1, description="optimizer steps between checkpoints")
     keep_checkpoints: int = Field(2, ge=1, description="checkpoints to keep")
 
+    @field_validator("loss")
+    @classmethod
+    def _is_a_sum(cls, value: str) -> str:
+        try:
+            parse_terms(value)
+        except UsageError as error:
+            raise ValueError(error.message) from None
+        return value
+
+    @field_validator("log_to", mode="before")
+    @classmethod
+    def _apart(cls, value: Any) -> Any:
+        values = [value] if isinstance(value, str) else value
+        names = [name.strip() for item in values for name in str(item).split(",") if name.strip()]
+        unknown = [name for name in names if name not in LOGS]
+        if unknown:
+            raise ValueError(f"nothing to log to is called {unknown[0]!r}, there are {' and '.join(LOGS)}")
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def measures(self) -> bool:
+        """Whether training measures itself on held-out data on the way."""
+        return self.eval_every is not None or self.patience is not None or self.keep_best
+
     def identity(self) -> dict[str, Any]:
         """Return the settings that a run folder cannot change: all but those of speed and bookkeeping."""
-        return self.model_dump(mode="json", exclude={"threads", "checkpoint_every", "keep_checkpoints"})
+        aside = {"threads", "checkpoint_every", "keep_checkpoints", "chunk_size", "log_to"}
+        return self.model_dump(mode="json", exclude=aside)
 
 
 RECIPES: Mapping[str, Mapping[str, Any]] = {
@@ -83,6 +156,8 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "backbone_options": {"pretrained": "datacomp_xl_s13b_b90k"},
         "loss": "contrastive",
         "loss_options": {"temperature": 1.0},
+        "false_negatives": "keep",
+        "precision": "fp32",
         "train": "blocks",
         "epochs": 20,
         "batch_size": 512,
@@ -126,7 +201,8 @@ def make_config(recipe: str | None = None, **settings: Any) -> FinetuneConfig:
         UsageError: a setting is unknown or out of bounds.
     """
     values = read_recipe(recipe) if recipe else {}
-    for plugin in ("backbone", "captioner", "loss"):
+    _lay_loss_options(values, settings)
+    for plugin in ("backbone", "captioner"):
         options = values.pop(f"{plugin}_options", {})
         if settings.get(plugin, values.get(plugin)) == values.get(plugin):
             settings[f"{plugin}_options"] = {**options, **settings.get(f"{plugin}_options", {})}
@@ -135,3 +211,17 @@ def make_config(recipe: str | None = None, **settings: Any) -> FinetuneConfig:
         return FinetuneConfig.model_validate(values)
     except ValidationError as error:
         raise UsageError(f"settings: {describe_validation(error)}") from None
+
+
+def _lay_loss_options(values: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Lay the loss options of ``settings`` over those that the recipe has for the same losses."""
+    default = FinetuneConfig.model_fields["loss"].default
+    recipe_loss, loss = values.get("loss", default), settings.get("loss", values.get("loss", default))
+    before = values.pop("loss_options", {})
+    if not before and not settings.get("loss_options"):
+        return
+    terms = parse_terms(loss)
+    kept = options_by_term(parse_terms(recipe_loss), before)
+    own = options_by_term(terms, settings.get("loss_options", {}))
+    merged = {term.name: {**kept.get(term.name, {}), **own[term.name]} for term in terms}
+    settings["loss_options"] = joined_options(terms, merged)

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pcclip.batches import TrainingPairs
 from pcclip.card import model_card
-from pcclip.comparatives import ComparativeStore, rejection_counts
 from pcclip.config import FinetuneConfig
-from pcclip.data import Dataset, read, write_quarantine
-from pcclip.describe import describe
-from pcclip.embeddings import EmbeddingStore, embed
-from pcclip.errors import DataError, RunError
-from pcclip.evaluate import HeldOut, difference_cosines, evaluate, write_held_out_pairs
-from pcclip.files import make_writable_folder, read_json, write_json
+from pcclip.evaluate import difference_cosines, evaluate, write_held_out_pairs
+from pcclip.files import read_json, write_json
 from pcclip.form import reverse
-from pcclip.interfaces import Embedder
-from pcclip.pairs import choose_pairs, hold_out
+from pcclip.interfaces import Embedder, Loss
+from pcclip.objective import make_loss
 from pcclip.plugins import registry
+from pcclip.preparing import Prepared, fitting, prepare
+from pcclip.processes import Processes, launched
 from pcclip.progress import NoProgress, Progress
 from pcclip.runs import RunFolder, open_run
 from pcclip.saved import save
-from pcclip.threads import set_threads
-from pcclip.training import TrainingPairs, train
-from pcclip.types import CaptionPair, Comparative, Example, FloatArray, Quarantined, Rejection
-
-log = logging.getLogger(__name__)
+from pcclip.scopes import result_scope
+from pcclip.threads import available_cores, set_threads
+from pcclip.training import train
+from pcclip.types import Comparative
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +36,14 @@ class Finished:
 
     Attributes:
         path: the run folder.
-        evaluation: the content of ``evaluation.json``: measures ``before`` and ``after``.
+        evaluation: the content of ``evaluation.json``: measures ``before`` and ``after``; empty in all processes
+            but the first.
+        rank: number of this process, 0 where it is the only one.
     """
 
     path: Path
     evaluation: dict[str, Any]
+    rank: int = 0
 
 
 def finetune(config: FinetuneConfig, out: str | Path, *, progress: Progress | None = None) -> Finished:
@@ -59,19 +59,29 @@ def finetune(config: FinetuneConfig, out: str | Path, *, progress: Progress | No
     Raises:
         PcclipError: of the kind that fits; the message says what to do.
     """
-    shown = progress or NoProgress()
-    set_threads(config.threads)
-    with open_run(Path(out), config) as run:
-        embedder = registry().embedder(config.backbone, config.backbone_options)
-        run.fingerprint("image tower", embedder.image_fingerprint)
-        run.fingerprint("text tower", embedder.text_fingerprint)
-        pictures = _read_and_embed(embedder, config, run, shown)
-        described = _describe(embedder, pictures, config, run, shown)
-        held_out = _held_out(pictures, described, embedder, run)
+    loss = make_loss(config.loss, config.loss_options)  # a wrong name or option is said now, not hours later
+    with launched() as processes:
+        set_threads(config.threads or available_cores() // processes.neighbours or 1)
+        if processes.rank:
+            return _follow(loss, config, Path(out), processes)
+        team = _Team(processes)
+        try:
+            return _lead(loss, config, Path(out), progress or NoProgress(), team)
+        finally:
+            team.go(None)  # where nothing was left to train, or something failed before
+
+
+def _lead(loss: Loss, config: FinetuneConfig, out: Path, shown: Progress, team: _Team) -> Finished:
+    """Do all the work but other processes' share of the training."""
+    with open_run(out, config) as run:
+        prepared = prepare(config, run, shown)
+        embedder, held_out = prepared.embedder, prepared.held_out
         if not run.is_done("evaluate"):
             texts = [comparative.text for comparative in held_out.comparatives]
             before, cosines_before = evaluate(embedder, held_out), difference_cosines(embedder, held_out, texts)
-            _train(embedder, pictures, described, config, run, shown)
+            original = {name: p.detach().clone() for name, p in embedder.trainable(result_scope(config.train)).items()}
+            _train(prepared, loss, config, run, shown, team)
+            average(embedder, original, config)
             after, cosines_after = evaluate(embedder, held_out), difference_cosines(embedder, held_out, texts)
             write_held_out_pairs(run.held_out_pairs, held_out, cosines_before, cosines_after)
             write_json(run.evaluation, {"schema": 1, "before": before, "after": after})
@@ -80,184 +90,96 @@ def finetune(config: FinetuneConfig, out: str | Path, *, progress: Progress | No
         return Finished(run.path, read_json(run.evaluation))
 
 
-@dataclass(frozen=True, slots=True)
-class _Pictures:
-    """The usable pictures, their embeddings, and which of them are held out."""
+@dataclass(slots=True)
+class _Team:
+    """The other processes, which wait for what to train on."""
 
-    examples: tuple[Example, ...]
-    embeddings: FloatArray
-    training: list[int]
-    held_out: list[int]
+    processes: Processes
+    _sent: bool = False
 
-
-@dataclass(frozen=True, slots=True)
-class _Described:
-    """Pairs of rows of the pictures, with their answers."""
-
-    training: list[tuple[tuple[int, int], Comparative | Rejection]]
-    held_out: list[tuple[tuple[int, int], Comparative | Rejection]]
+    def go(self, pairs: TrainingPairs | None) -> None:
+        """Tell them once: the pairs to train on, or None where there is nothing to do."""
+        if not self._sent:
+            self._sent = True
+            self.processes.told(lambda: pairs)
 
 
-def _read_and_embed(embedder: Embedder, config: FinetuneConfig, run: RunFolder, progress: Progress) -> _Pictures:
-    data = read(
-        config.data,
-        images=config.images,
-        image_column=config.image_column,
-        caption_column=config.caption_column,
-        label_column=config.label_column,
-        limit=config.limit,
-        progress=progress,
-    )
-    run.stage("read", "done", examples=len(data.examples), quarantined=len(data.quarantined))
-    with EmbeddingStore() as store:
-        embedded = embed(
-            embedder,
-            [example.image for example in data.examples],
-            ids=[example.id for example in data.examples],
-            store=store,
-            progress=progress,
+def _follow(loss: Loss, config: FinetuneConfig, out: Path, processes: Processes) -> Finished:
+    """Wait for the pairs, and take part in training on them."""
+    pairs: TrainingPairs | None = processes.told(dict)
+    if pairs is not None:
+        logging.getLogger("pcclip").setLevel(logging.ERROR)  # process 0 speaks for all
+        train(
+            registry().embedder(config.backbone, config.backbone_options),
+            loss,
+            pairs,
+            config,
+            checkpoints=out / "checkpoints",
+            metrics=out / "metrics.jsonl",
+            measure=dict if config.measures else None,
+            processes=processes,
         )
-    examples = [data.examples[position] for position in embedded.positions]
-    uncaptioned = [
-        Quarantined(example.id, "describe", "no-caption", "a picture without caption cannot be in a described pair")
-        for example in examples
-        if not example.caption
-    ]
-    usable = Dataset(
-        data.name,
-        tuple(example for example in examples if example.caption),
-        (*data.quarantined, *embedded.quarantined, *uncaptioned),
-    )
-    write_quarantine(run.quarantine, usable.quarantined)
-    usable.require(config.max_bad_fraction)
-    if usable.quarantined:
-        log.warning("%s Each is named in %s", usable.bad_summary(), run.quarantine)
-    kept = [row for row, example in enumerate(examples) if example.caption]
-    training, held_out = hold_out([embedded.digests[row] for row in kept], config.holdout, config.seed)
-    run.stage("embed", "done", pictures=len(kept), training=len(training), held_out=len(held_out))
-    return _Pictures(usable.examples, embedded.embeddings[kept], training, held_out)
-
-
-def _describe(
-    embedder: Embedder, pictures: _Pictures, config: FinetuneConfig, run: RunFolder, progress: Progress
-) -> _Described:
-    held_out = _choose(pictures, pictures.held_out, config.eval_pairs, config.seed)
-    training = _choose(
-        pictures,
-        pictures.training,
-        config.pairs,
-        config.seed,
-        strategy=config.pair_strategy,
-        embeddings=pictures.embeddings[pictures.training],
-        attribute=config.pair_attribute,
-    )
-    for side, chosen, count in (("held-out", held_out, config.eval_pairs), ("training", training, config.pairs)):
-        if not chosen:
-            raise DataError(f"the {side} pictures all have the same caption", "Pairs need captions that differ.")
-        if len(chosen) < count:
-            log.warning("only %d pairs of %s pictures can be described", len(chosen), side)
-    everything = [*held_out, *training]
-    caption_pairs = [CaptionPair(pictures.examples[i].caption, pictures.examples[j].caption) for i, j in everything]
-    run.stage("describe", "running", pairs=len(everything))
-    path = config.comparatives or run.comparatives
-    make_writable_folder(path.parent)
-    with (
-        registry().captioner(config.captioner, config.captioner_options) as captioner,
-        ComparativeStore(path) as store,
-    ):
-        run.fingerprint("captioner", captioner.fingerprint)
-        answers = describe(caption_pairs, captioner, store, progress=progress)
-    rejected = rejection_counts(answers)
-    texts = [answer.text for answer in answers if isinstance(answer, Comparative)]
-    too_long = sum(not fits for fits in _fitting(embedder, texts))
-    run.stage("describe", "done", pairs=len(everything), rejected=rejected, too_long=too_long)
-    if rejected:
-        log.info("%d of %d answers rejected: %s", sum(rejected.values()), len(answers), rejected)
-    if too_long:
-        log.warning(
-            "%d of %d texts (%.1f%%) are longer than the %d tokens that the text tower reads, and are left out",
-            too_long,
-            len(texts),
-            100 * too_long / len(texts),
-            embedder.context_length,
-        )
-    described = list(zip(everything, answers, strict=True))
-    return _Described(described[len(held_out) :], described[: len(held_out)])
-
-
-def _choose(pictures: _Pictures, rows: list[int], count: int, seed: int, **strategy: Any) -> list[tuple[int, int]]:
-    """Return pairs of rows of all pictures, chosen among ``rows``."""
-    pairs = choose_pairs([pictures.examples[row] for row in rows], count, seed, **strategy)
-    return [(rows[i], rows[j]) for i, j in pairs]
-
-
-def _fitting(embedder: Embedder, texts: Sequence[str]) -> list[bool]:
-    """Say for each text whether the text tower sees all of it."""
-    return [embedder.token_count(text) <= embedder.context_length for text in texts]
-
-
-def _held_out(pictures: _Pictures, described: _Described, embedder: Embedder, run: RunFolder) -> HeldOut:
-    local = {row: position for position, row in enumerate(pictures.held_out)}
-    accepted = [(pair, answer) for pair, answer in described.held_out if isinstance(answer, Comparative)]
-    fitting = _fitting(embedder, [answer.text for _, answer in accepted])
-    kept = [item for item, fits in zip(accepted, fitting, strict=True) if fits]
-    if not kept:
-        raise RunError(
-            f"none of {len(described.held_out)} held-out pairs got a usable text; nothing could be measured",
-            f"Look at the answers in {run.comparatives}, or choose another captioner.",
-        )
-    return HeldOut(
-        [pictures.examples[row] for row in pictures.held_out],
-        pictures.embeddings[pictures.held_out],
-        [(local[i], local[j]) for (i, j), _ in kept],
-        [answer for _, answer in kept],
-    )
+    return Finished(out, {}, processes.rank)
 
 
 def _train(
-    embedder: Embedder,
-    pictures: _Pictures,
-    described: _Described,
-    config: FinetuneConfig,
-    run: RunFolder,
-    progress: Progress,
+    prepared: Prepared, loss: Loss, config: FinetuneConfig, run: RunFolder, progress: Progress, team: _Team
 ) -> None:
-    directed: list[tuple[int, int, str]] = []
-    for (i, j), answer in described.training:
-        if isinstance(answer, Comparative):
-            directed.append((i, j, answer.text))
-            turned = reverse(answer) if config.reversals else None
-            if turned is not None:
-                directed.append((j, i, turned.text))
-    fitting = _fitting(embedder, [text for _, _, text in directed])
-    kept = [row for row, fits in zip(directed, fitting, strict=True) if fits]
+    embedder, pictures = prepared.embedder, prepared.pictures
+    directed = _directed(prepared, config)
+    fits = fitting(embedder, [one.text for one in directed])
+    kept = [one for one, fitting_ in zip(directed, fits, strict=True) if fitting_]
     pairs = TrainingPairs(
         torch.from_numpy(pictures.embeddings),
-        torch.tensor([i for i, _, _ in kept], dtype=torch.int64),
-        torch.tensor([j for _, j, _ in kept], dtype=torch.int64),
-        [text for _, _, text in kept],
-        [f"({pictures.examples[i].id}, {pictures.examples[j].id})" for i, j, _ in kept],
+        torch.tensor([one.first for one in kept], dtype=torch.int64),
+        torch.tensor([one.second for one in kept], dtype=torch.int64),
+        [one.text for one in kept],
+        [f"({pictures.examples[one.first].id}, {pictures.examples[one.second].id})" for one in kept],
+        [one.reversed for one in kept],
+        [example.caption for example in pictures.examples],
     )
-    original = {name: p.detach().clone() for name, p in embedder.trainable(config.train).items()}
     run.stage("train", "running", texts=len(kept), too_long=len(directed) - len(kept))
-    steps = train(
+    team.go(pairs)
+    trained = train(
         embedder,
-        registry().loss(config.loss, config.loss_options or None),
+        loss,
         pairs,
         config,
         checkpoints=run.checkpoints,
         metrics=run.metrics,
+        measure=functools.partial(evaluate, embedder, prepared.validation) if prepared.validation else None,
         progress=progress,
+        processes=team.processes,
     )
-    average(embedder, original, config)
-    run.stage("train", "done", steps=steps)
+    run.stage("train", "done", steps=trained.steps, kept=trained.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Directed:
+    """A text that speaks of the first picture against the second, and the text of the reversed pair if there is one."""
+
+    first: int
+    second: int
+    text: str
+    reversed: str | None
+
+
+def _directed(prepared: Prepared, config: FinetuneConfig) -> list[_Directed]:
+    found: list[_Directed] = []
+    for (i, j), answer in prepared.training:
+        if isinstance(answer, Comparative):
+            turned = reverse(answer)
+            found.append(_Directed(i, j, answer.text, turned.text if turned else None))
+            if turned is not None and config.reversals:
+                found.append(_Directed(j, i, turned.text, answer.text))
+    return found
 
 
 def average(embedder: Embedder, original: dict[str, torch.Tensor], config: FinetuneConfig) -> None:
     """Replace the trained parameters by ``alpha · tuned + (1 - alpha) · original`` (WiSE-FT, arXiv:2109.01903)."""
     if config.alpha < 1:
         with torch.no_grad():
-            for name, parameter in embedder.trainable(config.train).items():
+            for name, parameter in embedder.trainable(result_scope(config.train)).items():
                 parameter.mul_(config.alpha).add_(original[name], alpha=1 - config.alpha)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from pcclip.errors import UsageError
 from pcclip.types import CaptionPair, ClassKnowledge, Comparative, Rejection
 
 if TYPE_CHECKING:
@@ -102,6 +103,11 @@ class Embedder(ABC):
     def encode_text(self, tokens: Tokens) -> Tensor:
         """Return g(t): (n, dim) float32 unit rows on ``device``, with gradients where they are enabled."""
 
+    @property
+    def packs(self) -> bool:
+        """Whether :meth:`encode_text` computes real tokens only, so that texts need not be grouped by length."""
+        return False
+
     @abstractmethod
     def trainable(self, scope: str) -> Mapping[str, nn.Parameter]:
         """Return the text parameters of ``scope`` by stable names.
@@ -112,6 +118,14 @@ class Embedder(ABC):
         Raises:
             UsageError: the scope is unknown; the message lists those there are.
         """
+
+    def blocks(self) -> nn.Module:
+        """Return the module that holds the transformer blocks, for adapters (scope ``lora``).
+
+        Raises:
+            UsageError: this embedder has none that adapters fit.
+        """
+        raise UsageError(f"embedder {type(self).__name__} has no place for adapters", "Choose another --train.")
 
     @abstractmethod
     def save(self, folder: Path) -> Mapping[str, object]:
@@ -179,17 +193,49 @@ class Captioner(ABC):
         self.close()
 
 
+@dataclass(frozen=True, slots=True)
+class LossBatch:
+    """What a loss sees of a batch of B described pairs: embeddings, never texts or pictures.
+
+    The first two are always there. The others come at the price of encoding more texts, so they are there only
+    where the loss lists them in :attr:`Loss.needs`.
+
+    Attributes:
+        image_differences: (B, dim) rows ``d_ij``, *not* normalised.
+        text: (B, dim) unit rows ``g(t_ij)``, with gradients. Row k belongs to row k.
+        false_negatives: (B, B) booleans, or None where every other row is a negative. True where text k is as
+            good as true of difference l, so that neither shall push the other away. Never true on the diagonal.
+        reversible: (B,) booleans, true where the text of the reversed pair is known.
+        reversed_text: (R, dim) unit rows ``g(t_ji)`` of the R reversible rows, in their order, with gradients.
+        captions: (C, dim) unit rows ``g(c_i)`` of the C different captions of the first pictures, with gradients.
+        original_captions: (C, dim) the same captions as the text tower embedded them before training.
+        caption_images: (C, dim) ``f(I_i)`` of a picture that has the caption.
+    """
+
+    image_differences: Tensor
+    text: Tensor
+    false_negatives: Tensor | None = None
+    reversible: Tensor | None = None
+    reversed_text: Tensor | None = None
+    captions: Tensor | None = None
+    original_captions: Tensor | None = None
+    caption_images: Tensor | None = None
+
+
 class Loss(nn.Module, ABC):
-    """What training minimises over a batch of B (image difference, comparative) pairs."""
+    """What training minimises over a batch of described pairs.
+
+    Its own parameters, such as a learned temperature, are trained and kept in checkpoints like the text tower's.
+
+    Attributes:
+        needs: names of the fields of :class:`LossBatch` that it reads beside the first three.
+    """
+
+    needs: frozenset[str] = frozenset()
 
     @abstractmethod
-    def forward(self, image_differences: Tensor, text: Tensor) -> Tensor:
-        """Return the scalar loss.
-
-        Args:
-            image_differences: (B, dim) rows ``d_ij``, *not* normalised.
-            text: (B, dim) rows ``g(t_ij)``, unit length, with gradients. Row k belongs to row k.
-        """
+    def forward(self, batch: LossBatch) -> Tensor:
+        """Return the scalar loss."""
 
 
 class Classifier(ABC):

@@ -5,48 +5,49 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from pcclip import checkpoint
+from pcclip.batches import Batches, TrainingPairs
 from pcclip.config import FinetuneConfig
-from pcclip.errors import PluginError, RunError
-from pcclip.files import write_text
-from pcclip.interfaces import Embedder, Loss, Tokens
+from pcclip.encoding import TextPass, resolve_precision
+from pcclip.errors import RunError
+from pcclip.interfaces import Embedder, Loss
+from pcclip.negatives import FalseNegatives, HardNegatives
+from pcclip.objective import values_of
+from pcclip.optimizing import gradient_norm, is_finite, make_optimizer, set_learning_rate
+from pcclip.processes import Processes
 from pcclip.progress import NoProgress, Progress
+from pcclip.schedule import Schedule
+from pcclip.scopes import opened
+from pcclip.towers import tensor_hash
+from pcclip.watching import Watchers, watching
 
 log = logging.getLogger(__name__)
 
+Measure = Callable[[], Mapping[str, float]]
+
 
 @dataclass(frozen=True, slots=True)
-class TrainingPairs:
-    """What is trained on; row k is one described pair.
+class Trained:
+    """What a training came to.
 
     Attributes:
-        embeddings: (N, dim) float32 unit rows f(I) of the training pictures.
-        first, second: (n,) int64 rows of ``embeddings``; the text speaks of the first against the second.
-        texts: n comparatives.
-        names: n pair names for messages.
+        steps: optimizer steps done.
+        kept: the step whose weights the text tower has now; another one than the last where the best was kept.
+        best: the best value of the measure that was asked for, or None.
     """
 
-    embeddings: Tensor
-    first: Tensor
-    second: Tensor
-    texts: Sequence[str]
-    names: Sequence[str]
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def differences(self, rows: Tensor) -> Tensor:
-        """Return (m, dim) image differences ``d_ij``, not normalised."""
-        return self.embeddings[self.first[rows]] - self.embeddings[self.second[rows]]
+    steps: int
+    kept: int
+    best: float | None = None
 
 
 def train(
@@ -57,203 +58,250 @@ def train(
     *,
     checkpoints: Path,
     metrics: Path,
+    measure: Measure | None = None,
     progress: Progress | None = None,
-) -> int:
+    processes: Processes | None = None,
+) -> Trained:
     """Train the text tower in place, going on from the last checkpoint where there is one.
 
     Batches of epoch e are drawn from a permutation that depends on the seed and e only, and a last
     batch that is not full is left out (a batch of another size has other negatives). Ends with a
     checkpoint at the last step.
 
-    Returns:
-        The number of optimizer steps.
+    Args:
+        measure: returns held-out measures of the embedder as it is; called every ``config.eval_every`` steps, for
+            early stopping and for keeping the best weights. Of several processes only the first calls it.
+        processes: who shares the work; checkpoints have to lie where each of them can read.
 
     Raises:
         RunError: there are fewer pairs than one batch needs, or the loss is not finite; the message
             names the step, the pairs of the batch and the last good checkpoint.
-        PluginError: the loss is no scalar or carries no gradient.
+        PluginError: the loss is no scalar, carries no gradient, or needs what the pairs do not hold.
     """
-    schedule = Schedule.of(config, len(pairs))
-    parameters = embedder.trainable(config.train)
-    _freeze_all_but(embedder, parameters)
+    together = processes or Processes()
+    identity = _identity(config, embedder, loss, pairs)
     loss.to(embedder.device)
-    groups = [{"params": list(parameters.values())}]
-    own = {f"loss.{name}": parameter for name, parameter in loss.named_parameters()}
-    if own:
-        groups.append({"params": list(own.values())})
-    trained = {**parameters, **own}
-    optimizer = _optimizer(groups, config)
-    names = {id(parameter): name for name, parameter in trained.items()}
-    identity = _identity(config, embedder, pairs)
-
+    text_pass = TextPass(embedder, resolve_precision(config.precision, embedder.device), config.chunk_size, together)
+    false = _false_negatives(pairs, config)
+    batches = Batches(embedder, pairs, loss.needs, false if config.false_negatives == "mask" else None)
+    schedule = Schedule.of(config, len(pairs), _hard_negatives(embedder, pairs, config, false))
     torch.manual_seed(config.seed)
-    resumed = checkpoint.load_latest(checkpoints, identity)
-    if resumed is not None:
-        _restore(resumed, trained, optimizer)
-    done = saved = resumed.step if resumed else 0
-    _cut_metrics(metrics, done)
-    if done:
-        log.info("going on from step %d of %d", done, schedule.steps)
+    with opened(embedder, config) as tower:
+        own = {f"loss.{name}": parameter for name, parameter in loss.named_parameters() if parameter.requires_grad}
+        optimizer = make_optimizer(tower, own, config)
+        trainer = _Trainer(
+            {**tower, **own}, own, optimizer, loss, batches, schedule, text_pass, checkpoints, identity, config, measure
+        )
+        resumed = trainer.resume()
+        if resumed:
+            log.info("going on from step %d of %d", resumed, schedule.steps)
+        with (
+            _watching(metrics, config, resumed, identity, together) as watchers,
+            (progress or NoProgress()).task("Training", total=schedule.steps, unit="step", done=resumed) as task,
+        ):
+            while not trainer.is_done:
+                record = trainer.step()
+                watchers.record(trainer.done, record)
+                task.advance()
+                task.note(f"loss {record['loss']:.3f}")
+                if trainer.is_saving:
+                    watchers.flush()
+                    trainer.save()
+        return trainer.end()
 
-    tokens = embedder.tokenize(pairs.texts)
-    with (
-        metrics.open("a", encoding="utf-8") as log_file,
-        (progress or NoProgress()).task("Training", total=schedule.steps, unit="step", done=done) as task,
-    ):
-        for step in range(done, schedule.steps):
-            started = time.perf_counter()
-            rows = schedule.rows(step)
-            rate = schedule.learning_rate(step)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            value, norm = _step(embedder, loss, tokens.take(rows), pairs.differences(rows), optimizer, trained, config)
-            if not (math.isfinite(value) and math.isfinite(norm)):
-                raise RunError(
-                    f"training failed at step {step + 1}: loss {value}, gradient norm {norm}; pairs of the batch: "
-                    + ", ".join(pairs.names[int(row)] for row in rows[:8])
-                    + (f" and {len(rows) - 8} more" if len(rows) > 8 else "")
-                    + f"; last good checkpoint: {f'step {saved}' if saved else 'none'}",
-                    "Lower the learning rate or clip the gradient (--clip-grad-norm 1) in a new run.",
-                )
-            record = {
-                "step": step + 1,
-                "loss": value,
-                "learning_rate": rate,
-                "gradient_norm": norm,
-                "pairs_per_s": round(len(rows) / (time.perf_counter() - started), 1),
-            }
-            log_file.write(json.dumps(record) + "\n")
-            task.advance()
-            task.note(f"loss {value:.3f}")
-            if (step + 1) % config.checkpoint_every == 0 or step + 1 == schedule.steps:
-                log_file.flush()
-                state = checkpoint.Checkpoint(
-                    step + 1, trained, checkpoint.optimizer_tensors(optimizer, names), torch.get_rng_state()
-                )
-                checkpoint.save(checkpoints, state, identity, config.keep_checkpoints)
-                saved = step + 1
-    return schedule.steps
+
+def _watching(
+    metrics: Path, config: FinetuneConfig, step: int, identity: str, processes: Processes
+) -> AbstractContextManager[Watchers]:
+    if processes.rank:
+        return nullcontext(Watchers(()))
+    return watching(metrics, config.log_to, step, identity, config.identity())
+
+
+@dataclass(slots=True)
+class _Trainer:
+    """The state of a training between two steps."""
+
+    trained: Mapping[str, nn.Parameter]
+    of_loss: Mapping[str, nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    loss: Loss
+    batches: Batches
+    schedule: Schedule
+    text_pass: TextPass
+    checkpoints: Path
+    identity: str
+    config: FinetuneConfig
+    measure: Measure | None
+    done: int = 0
+    saved: int = 0
+    best: _Best = field(default_factory=lambda: _Best())
+    _improved: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no step is left, or the held-out measure has stopped getting better."""
+        patience = self.config.patience
+        return self.done >= self.schedule.steps or (patience is not None and self.best.since >= patience)
+
+    @property
+    def is_saving(self) -> bool:
+        return self.is_done or self._improved or self.done % self.config.checkpoint_every == 0
+
+    def resume(self) -> int:
+        """Go on from the last checkpoint; return its step, 0 where there is none."""
+        processes = self.text_pass.processes
+        state = checkpoint.load_latest(self.checkpoints, self.identity) if processes.rank == 0 else None
+        step = processes.told(lambda: state.step if state else 0)
+        if not step:
+            return 0
+        state = state or checkpoint.load(self.checkpoints, step, self.identity)
+        self._load_parameters(state)
+        checkpoint.restore_optimizer(self.optimizer, state.optimizer, self.trained)
+        torch.set_rng_state(state.rng)
+        if state.device_rng is not None and self._device.type == "cuda":
+            torch.cuda.set_rng_state(state.device_rng, self._device)
+        self.best = _Best(**state.best)
+        self.done = self.saved = state.step
+        return self.done
+
+    def step(self) -> dict[str, float]:
+        """Do one optimizer step and, where it is due, measure; return what there is to record.
+
+        Raises:
+            RunError: loss or gradient is not finite.
+        """
+        started = time.perf_counter()
+        rows = self.schedule.rows(self.done)
+        share = self.schedule.share(self.done)
+        set_learning_rate(self.optimizer, share)
+        self.optimizer.zero_grad(set_to_none=True)
+        request = self.batches.request(rows)
+        values: dict[str, Tensor] = {}
+
+        def backward(encoded: Tensor) -> None:
+            value, terms = values_of(self.loss, self.batches.batch(request, encoded))
+            value.backward()  # type: ignore[no-untyped-call]
+            values.update({"loss": value, **{f"loss/{name}": term for name, term in terms.items()}})
+
+        self.text_pass.backward(request.tokens, backward)
+        self.text_pass.processes.sum_gradients(self.trained.values(), self.of_loss.values())
+        norm = float(gradient_norm(self.trained, self.config.clip_grad_norm))
+        found = {name: float(value.detach()) for name, value in values.items()}
+        if not is_finite(found["loss"], norm):
+            raise self._failure(rows, found["loss"], norm)
+        self.optimizer.step()
+        self.done += 1
+        seconds = time.perf_counter() - started
+        measured = self._measured()
+        return {
+            **found,
+            "learning_rate": self.schedule.learning_rate(self.done - 1),
+            "gradient_norm": norm,
+            "pairs_per_s": round(len(rows) / seconds, 1),
+            **{f"held_out/{name}": value for name, value in measured.items()},
+        }
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        names = {id(parameter): name for name, parameter in self.trained.items()}
+        state = checkpoint.Checkpoint(
+            self.done,
+            self.trained,
+            checkpoint.optimizer_tensors(self.optimizer, names),
+            torch.get_rng_state(),
+            torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
+            self.best.as_json(),
+        )
+        self.text_pass.processes.told(
+            lambda: checkpoint.save(self.checkpoints, state, self.identity, self.config.keep_checkpoints)
+        )
+        self.saved = self.done
+
+    def end(self) -> Trained:
+        """Put the best weights back where they are to be kept."""
+        kept = self.done
+        if self.config.keep_best and self.best.step is not None and self.best.step != self.done:
+            kept = self.best.step
+            self._load_parameters(checkpoint.load(self.checkpoints, kept, self.identity))
+        return Trained(self.done, kept, self.best.value)
+
+    def _measured(self) -> Mapping[str, float]:
+        every = self.config.eval_every
+        if every is None and (self.config.patience is not None or self.config.keep_best):
+            every = self.schedule.steps_per_epoch
+        self._improved = False
+        if self.measure is None or every is None or (self.done % every and self.done < self.schedule.steps):
+            return {}
+        measured: Mapping[str, float] = self.text_pass.processes.told(self.measure)
+        if self.config.monitor not in measured:
+            raise RunError(
+                f"the held-out data have no measure {self.config.monitor!r}",
+                f"Choose another one with --monitor: {', '.join(measured)}",
+            )
+        before = self.best
+        self.best = before.after(self.done, measured[self.config.monitor])
+        self._improved = self.best.step != before.step
+        return measured
+
+    def _failure(self, rows: Tensor, loss: float, norm: float) -> RunError:
+        return RunError(
+            f"training failed at step {self.done + 1}: loss {loss}, gradient norm {norm}; pairs of the batch: "
+            + ", ".join(self.batches.pairs.names[int(row)] for row in rows[:8])
+            + (f" and {len(rows) - 8} more" if len(rows) > 8 else "")
+            + f"; last good checkpoint: {f'step {self.saved}' if self.saved else 'none'}",
+            "Lower the learning rate or clip the gradient (--clip-grad-norm 1) in a new run.",
+        )
+
+    def _load_parameters(self, state: checkpoint.Checkpoint) -> None:
+        with torch.no_grad():
+            for name, parameter in self.trained.items():
+                parameter.copy_(state.parameters[name])
+
+    @property
+    def _device(self) -> torch.device:
+        return self.text_pass.embedder.device
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """Which rows and which learning rate each optimizer step has: pure functions of the step."""
+class _Best:
+    """The best weights so far, by the held-out measure; the first of equals."""
 
-    n: int
-    config: FinetuneConfig
-    batch_size: int
-    steps_per_epoch: int
-    steps: int
+    step: int | None = None
+    value: float | None = None
+    since: int = 0
 
-    @classmethod
-    def of(cls, config: FinetuneConfig, n: int) -> Schedule:
-        """Return the schedule for ``n`` described pairs.
+    def after(self, step: int, value: float) -> _Best:
+        if self.value is None or value > self.value:
+            return _Best(step, value)
+        return replace(self, since=self.since + 1)
 
-        Raises:
-            RunError: fewer than two pairs are there to train on.
-        """
-        if n < 2:
-            raise RunError(
-                f"{n} described pairs are too few to train on", "Bring more captioned pictures, or raise --pairs."
-            )
-        batch_size = min(config.batch_size, n)
-        if batch_size < config.batch_size:
-            log.warning("only %d described pairs: the batch size is %d, not %d", n, batch_size, config.batch_size)
-        per_epoch = n // batch_size
-        steps = per_epoch * config.epochs
-        return cls(n, config, batch_size, per_epoch, min(steps, config.max_steps or steps))
-
-    def rows(self, step: int) -> Tensor:
-        """Return (batch_size,) int64 row numbers of a step, counted from 0."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        seed = hashlib.blake2b(f"{self.config.seed}:{epoch}".encode(), digest_size=7).digest()
-        order = torch.randperm(self.n, generator=torch.Generator().manual_seed(int.from_bytes(seed, "little")))
-        return order[position * self.batch_size : (position + 1) * self.batch_size]
-
-    def learning_rate(self, step: int) -> float:
-        """Return the learning rate of a step, counted from 0."""
-        peak, warmup = self.config.learning_rate, self.config.warmup_steps
-        if step < warmup:
-            return peak * (step + 1) / (warmup + 1)
-        if self.config.schedule == "exponential":
-            return float(peak * self.config.decay ** (step // self.steps_per_epoch))
-        if self.config.schedule == "cosine":
-            return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, self.steps - warmup)))
-        return peak
+    def as_json(self) -> dict[str, float | int | None]:
+        return {} if self.step is None else {"step": self.step, "value": self.value, "since": self.since}
 
 
-def _step(
-    embedder: Embedder,
-    loss: Loss,
-    tokens: Tokens,
-    differences: Tensor,
-    optimizer: torch.optim.Optimizer,
-    trained: Mapping[str, nn.Parameter],
-    config: FinetuneConfig,
-) -> tuple[float, float]:
-    """Do one optimizer step unless it is not finite; return the loss and the gradient's norm before clipping."""
-    optimizer.zero_grad(set_to_none=True)
-    text = embedder.encode_text(tokens.to(embedder.device))
-    value = loss(differences.to(embedder.device), text)
-    if value.ndim or not value.requires_grad:
-        raise PluginError(f"loss {type(loss).__name__} returned shape {tuple(value.shape)} without a usable gradient")
-    value.backward()
-    limit = config.clip_grad_norm or math.inf
-    norm = nn.utils.clip_grad_norm_(list(trained.values()), limit) if math.isfinite(limit) else _norm(trained)
-    loss_value, gradient_norm = value.detach().item(), norm.item()
-    if math.isfinite(loss_value) and math.isfinite(gradient_norm):
-        optimizer.step()
-    return loss_value, gradient_norm
+def _false_negatives(pairs: TrainingPairs, config: FinetuneConfig) -> FalseNegatives | None:
+    if config.false_negatives == "keep" and not config.hard_negatives:
+        return None
+    return FalseNegatives(pairs.embeddings, pairs.first, pairs.second, pairs.texts)
 
 
-def _norm(parameters: Mapping[str, nn.Parameter]) -> Tensor:
-    return nn.utils.get_total_norm([p.grad for p in parameters.values() if p.grad is not None])
+def _hard_negatives(
+    embedder: Embedder, pairs: TrainingPairs, config: FinetuneConfig, false: FalseNegatives | None
+) -> HardNegatives | None:
+    if not config.hard_negatives or false is None:
+        return None
+    return HardNegatives(torch.from_numpy(embedder.embed_texts(pairs.texts)), config.hard_negatives, false)
 
 
-def _optimizer(groups: list[dict[str, list[nn.Parameter]]], config: FinetuneConfig) -> torch.optim.Optimizer:
-    """Return the optimizer, in its fused form: one pass over the parameters in place of a dozen."""
-    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
-
-
-def _freeze_all_but(embedder: Embedder, parameters: Mapping[str, nn.Parameter]) -> None:
-    for parameter in embedder.trainable("text").values():
-        parameter.requires_grad_(False)
-    for parameter in parameters.values():
-        parameter.requires_grad_(True)
-
-
-def _restore(
-    state: checkpoint.Checkpoint, trained: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
-) -> None:
-    with torch.no_grad():
-        for name, parameter in trained.items():
-            parameter.copy_(state.parameters[name])
-    checkpoint.restore_optimizer(optimizer, state.optimizer, trained)
-    torch.set_rng_state(state.rng)
-
-
-def _identity(config: FinetuneConfig, embedder: Embedder, pairs: TrainingPairs) -> str:
-    """Return a hash of what the trained weights depend on: settings, model as it starts, texts and pictures."""
+def _identity(config: FinetuneConfig, embedder: Embedder, loss: Loss, pairs: TrainingPairs) -> str:
+    """Return a hash of what the trained weights depend on: settings, model and loss as they start, texts, pictures."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(json.dumps(config.identity(), sort_keys=True).encode())
     digest.update(embedder.image_fingerprint.encode() + embedder.text_fingerprint.encode())
-    for text in pairs.texts:
+    digest.update(tensor_hash(loss.state_dict(), {}).encode())
+    for text in (*pairs.texts, *(text or "" for text in pairs.reversed_texts), *pairs.captions):
         digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
     for tensor in (pairs.first, pairs.second, pairs.embeddings):
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _cut_metrics(path: Path, step: int) -> None:
-    """Drop records of steps after the checkpoint, which are done again, and a line that was cut off."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text("utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except (ValueError, KeyError, TypeError):
-            continue
-    write_text(path, "".join(kept))

@@ -8,7 +8,7 @@ import torch
 from scipy.special import log_softmax
 
 from pcclip.errors import UsageError
-from pcclip.interfaces import LinearClassifier
+from pcclip.interfaces import LinearClassifier, LossBatch
 from pcclip.plugins import registry
 from pcclip.testing import HashEmbedder
 from pcclip.types import ClassComparative, ClassKnowledge
@@ -24,14 +24,14 @@ def test_contrastive_is_the_symmetric_cross_entropy(temperature: float) -> None:
     rows = -np.mean([log_softmax(scores[k])[k] for k in range(7)])
     columns = -np.mean([log_softmax(scores[:, k])[k] for k in range(7)])
     loss = registry().loss("contrastive", {"temperature": temperature})
-    value = loss(torch.tensor(differences), torch.tensor(texts))
+    value = loss(LossBatch(torch.tensor(differences), torch.tensor(texts)))
     assert value.item() == pytest.approx((rows + columns) / 2, abs=1e-6)
 
 
 def test_mse_is_not_normalised() -> None:
     differences = torch.tensor([[0.5, 0.0], [0.0, 2.0]])
     texts = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    assert registry().loss("mse")(differences, texts).item() == pytest.approx((0.25 + 1.0) / 4, abs=1e-6)
+    assert registry().loss("mse")(LossBatch(differences, texts)).item() == pytest.approx((0.25 + 1.0) / 4, abs=1e-6)
 
 
 def test_the_contrastive_temperature_is_positive() -> None:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,14 @@ class Choice:
         flag: ``captioner`` for ``--captioner``; also the prefix of the plugin's own flags.
         kind: the kind of plugin, ``captioner``.
         default: what is chosen where the flag is not given, or None for nothing.
+        names: takes a value that chooses several plugins apart into their names; where there are several, their
+            flags carry the name too, ``--loss-retain-target``.
     """
 
     flag: str
     kind: str
     default: str | None = None
+    names: Callable[[str], Sequence[str]] | None = None
 
 
 class PluginCommand(click.Command):
@@ -58,14 +61,15 @@ class PluginCommand(click.Command):
         return params
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        dynamic = {id(option): choice for choice in self.choices for option in self._plugin_options(ctx, choice)}
+        parts = [(choice, part) for choice in self.choices for part in self._parts(ctx, choice)]
+        dynamic = {id(option) for _, part in parts for option in part.options}
         own = [r for p in self.get_params(ctx) if id(p) not in dynamic and (r := p.get_help_record(ctx)) is not None]
         with formatter.section("Options"):
             formatter.write_dl(own)
-        for choice in self.choices:
-            records = [r for o in self._plugin_options(ctx, choice) if (r := o.get_help_record(ctx)) is not None]
+        for choice, part in parts:
+            records = [r for o in part.options if (r := o.get_help_record(ctx)) is not None]
             if records:
-                with formatter.section(f"Options of the {choice.flag} {ctx.meta[_META][choice.flag]}"):
+                with formatter.section(f"Options of the {choice.flag} {part.name}"):
                     formatter.write_dl(records)
 
     def _chosen(self, args: list[str]) -> dict[str, str | None]:
@@ -81,24 +85,47 @@ class PluginCommand(click.Command):
         }
 
     def _plugin_options(self, ctx: click.Context, choice: Choice) -> list[click.Option]:
-        cached: dict[str, list[click.Option]] = ctx.meta.setdefault(f"{_META}.options", {})
+        return [option for part in self._parts(ctx, choice) for option in part.options]
+
+    def _parts(self, ctx: click.Context, choice: Choice) -> list[_Part]:
+        """Return the plugins that a flag's value chooses, with their flags."""
+        cached: dict[str, list[_Part]] = ctx.meta.setdefault(f"{_META}.options", {})
         if choice.flag not in cached:
-            name = ctx.meta.get(_META, {}).get(choice.flag)
-            if name and (name != choice.default or name in registry().names(choice.kind)):
+            value = ctx.meta.get(_META, {}).get(choice.flag)
+            names = [] if not value else choice.names(value) if choice.names else [value]
+            if value == choice.default and not set(names) <= set(registry().names(choice.kind)):
+                names = []  # a default that is not installed: using it says so
+            parts = []
+            for name in names:
                 model = registry().options_model(choice.kind, name)
-                cached[choice.flag] = options_of(model, choice.flag) if model else []
-            else:
-                cached[choice.flag] = []  # nothing chosen, or a default that is not installed: using it says so
+                prefix = choice.flag if len(names) == 1 else f"{choice.flag}-{name}".replace(".", "-")
+                parts.append(_Part(name, prefix, options_of(model, prefix) if model else []))
+            cached[choice.flag] = parts
         return cached[choice.flag]
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One chosen plugin, and the flags of its options."""
+
+    name: str
+    prefix: str
+    options: list[click.Option]
+
+    def given(self, ctx: click.Context) -> dict[str, Any]:
+        prefix = self.prefix.replace("-", "_")
+        return given(ctx, [o.name[len(prefix) + 1 :] for o in self.options if o.name], prefix)
+
+
 def plugin_options(ctx: click.Context, flag: str) -> dict[str, Any]:
-    """Return what the user gave for the options of the plugin chosen by ``flag``."""
+    """Return what the user gave for the options of the plugin chosen by ``flag``; of several, by their names."""
     command = ctx.command
     assert isinstance(command, PluginCommand)
     choice = next(choice for choice in command.choices if choice.flag == flag)
-    names = [o.name[len(flag) + 1 :] for o in command._plugin_options(ctx, choice) if o.name]
-    return given(ctx, names, flag)
+    parts = command._parts(ctx, choice)
+    if len(parts) == 1:
+        return parts[0].given(ctx)
+    return {part.name: options for part in parts if (options := part.given(ctx))}
 
 
 def complete(kind: str) -> Any:

@@ -8,11 +8,17 @@ from typing import Any
 import click
 
 from pcclip.config import FinetuneConfig, make_config
+from pcclip.terms import parse_terms
 from pcclip_cli.choosing import Choice, PluginCommand, complete, plugin_options
 from pcclip_cli.fields import given, option
 from pcclip_cli.output import common, print_table, progress
 
 _FLAGS = {"backbone": "embedder", "captioner": "captioner", "loss": "loss"}
+
+
+def _choice(flag: str) -> Choice:
+    names = (lambda value: [term.name for term in parse_terms(value)]) if flag == "loss" else None
+    return Choice(flag, _FLAGS[flag], FinetuneConfig.model_fields[flag].default, names)
 
 
 def _field_options() -> list[click.Parameter]:
@@ -37,7 +43,7 @@ def _field_options() -> list[click.Parameter]:
 @click.command(
     "finetune",
     cls=PluginCommand,
-    choices=[Choice(flag, kind, FinetuneConfig.model_fields[flag].default) for flag, kind in _FLAGS.items()],
+    choices=[_choice(flag) for flag in _FLAGS],
     recipe="recipe",
 )
 @click.option(
@@ -67,6 +73,8 @@ def command(ctx: click.Context, /, out: Path, recipe: str | None, **_: Any) -> N
     from pcclip.finetuning import finetune
 
     finished = finetune(config, out, progress=progress())
+    if finished.rank:
+        return
     print_table(measure_rows(finished.evaluation["before"], finished.evaluation["after"]))
     click.echo(f"\nThe model is in {finished.path / 'model'}", err=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from pcclip.interfaces import Loss
+from pcclip.interfaces import Loss, LossBatch
 
 
 class MSELoss(Loss):
@@ -16,5 +16,5 @@ class MSELoss(Loss):
     When to use: batches too small for negatives; it is weaker where the batch is large.
     """
 
-    def forward(self, image_differences: Tensor, text: Tensor) -> Tensor:
-        return F.mse_loss(text, image_differences)
+    def forward(self, batch: LossBatch) -> Tensor:
+        return F.mse_loss(batch.text, batch.image_differences)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -13,3 +15,25 @@ class ContrastiveOptions(BaseModel):
     temperature: float = Field(
         0.1, gt=0, description="cosines are divided by it; smaller looks harder at near misses; the paper has 1"
     )
+    learn_temperature: bool = Field(False, description="train the temperature too, from this value, down to 0.01")
+
+
+class SiglipOptions(BaseModel):
+    """Options of the pairwise sigmoid loss."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    temperature: float = Field(0.1, gt=0, description="cosines are divided by it, at the start of training")
+    bias: float = Field(-10.0, description="added to the scaled cosines, at the start of training")
+    learn: bool = Field(True, description="train temperature and bias too, as SigLIP does")
+
+
+class RetainOptions(BaseModel):
+    """Options of the term against forgetting."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    target: Literal["text", "images"] = Field(
+        "text", description="keep captions near their original embeddings (text), or near their pictures (images)"
+    )
+    temperature: float = Field(0.1, gt=0, description="of the caption-picture cosines, where the target is images")

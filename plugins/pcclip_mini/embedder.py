@@ -131,8 +131,11 @@ class MiniEmbedder(Embedder):
             return self._texts.block_parameters(int(count))
         raise UsageError(
             f"embedder 'mini': nothing to train is called {scope!r}",
-            f"There are: blocks, text, projection, last-1 to last-{depth}",
+            f"There are: blocks, text, projection, last-1 to last-{depth}, lora",
         )
+
+    def blocks(self) -> nn.Module:
+        return self._texts.blocks
 
     def save(self, folder: Path) -> Mapping[str, object]:
         tensors = {f"image.{name}": tensor for name, tensor in self._images.state_dict().items()}

@@ -134,8 +134,15 @@ class OpenClipEmbedder(Embedder):
     def encode_text(self, tokens: Tokens) -> Tensor:
         return self._text.encode(tokens.to(self._device)).float()
 
+    @property
+    def packs(self) -> bool:
+        return self._text.packs
+
     def trainable(self, scope: str) -> Mapping[str, nn.Parameter]:
         return self._text.trainable(scope, self._about["variant"])
+
+    def blocks(self) -> nn.Module:
+        return self._text.blocks()
 
     def save(self, folder: Path) -> Mapping[str, object]:
         folder.mkdir(parents=True, exist_ok=True)

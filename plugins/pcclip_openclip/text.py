@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pcclip.errors import UsageError
 from pcclip.interfaces import Tokens
+from pcclip_openclip import packed
 
 # Parts of a CLIP or CoCa model that are not its text tower; the rest is.
 _NOT_TEXT = ("visual.", "text_decoder.", "logit_scale", "logit_bias")
@@ -66,7 +67,7 @@ class TextSide:
         """
         if scope == "text":
             return self.parameters()
-        blocks = self._blocks()
+        blocks = list(self.blocks())
         if scope == "blocks":
             return self._inside(blocks)
         projection = self._projection()
@@ -75,7 +76,7 @@ class TextSide:
         count = scope.removeprefix("last-")
         if count != scope and count.isdecimal() and 1 <= int(count) <= len(blocks):
             return self._inside(blocks[-int(count) :])
-        named = ["blocks", "text", *(["projection"] if projection else []), f"last-1 to last-{len(blocks)}"]
+        named = ["blocks", "text", *(["projection"] if projection else []), f"last-1 to last-{len(blocks)}", "lora"]
         raise UsageError(
             f"backbone {variant!r}: nothing to train is called {scope!r}", f"There are: {', '.join(named)}"
         )
@@ -86,26 +87,35 @@ class TextSide:
         appended = getattr(self._tower, "cls_emb", None) is not None
         return causal and not appended and pool in ("argmax", "eos")
 
+    @property
+    def packs(self) -> bool:
+        """Whether only real tokens are computed, however the texts are padded."""
+        return self.cuts_exactly and not self.is_hub_tower and packed.fits(self.blocks())
+
     def _encode_causal(self, ids: Tensor, lengths: Tensor) -> Tensor:
         tower, length = self._tower, ids.shape[1]
-        hidden = tower.token_embedding(ids) + tower.positional_embedding[:length]
-        hidden = tower.transformer(hidden, attn_mask=tower.attn_mask[:length, :length])
+        embedded = tower.token_embedding(ids) + tower.positional_embedding[:length]
+        if self.packs:
+            ends = packed.run(self.blocks(), embedded, lengths)
+        else:
+            hidden = tower.transformer(embedded, attn_mask=tower.attn_mask[:length, :length])
+            ends = hidden[torch.arange(len(ids), device=ids.device), lengths - 1]
         # The end marker is the last real token; the norm works on each position by itself.
-        features: Tensor = tower.ln_final(hidden[torch.arange(len(ids), device=ids.device), lengths - 1])
+        features: Tensor = tower.ln_final(ends)
         projection = tower.text_projection
         if projection is None:
             return features
         projected: Tensor = projection(features) if isinstance(projection, nn.Module) else features @ projection
         return projected
 
-    def _blocks(self) -> list[nn.Module]:
+    def blocks(self) -> nn.ModuleList:
         """Return the transformer blocks, first to last: the longest list of modules that are all of one class."""
         lists = [
-            list(module)
+            module
             for module in self._tower.transformer.modules()
             if isinstance(module, nn.ModuleList) and len({type(block) for block in module}) == 1
         ]
-        return max(lists, key=len, default=[])
+        return max(lists, key=len, default=nn.ModuleList())
 
     def _projection(self) -> dict[str, nn.Parameter]:
         prefix = "" if self._tower is self._model else "text."

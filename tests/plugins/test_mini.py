@@ -15,8 +15,11 @@ import torch
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
+from pcclip.config import FinetuneConfig
+from pcclip.encoding import TextPass
 from pcclip.errors import PluginError, RunError, UsageError
 from pcclip.plugins import registry
+from pcclip.scopes import opened
 from pcclip_mini import bridge, image_tower, weights
 from pcclip_mini.embedder import MiniEmbedder
 from pcclip_mini.options import MiniOptions
@@ -278,6 +281,39 @@ def test_scopes(mini: MiniEmbedder) -> None:
     for wrong in ("all", "last-0", "last-7", "last-"):
         with pytest.raises(UsageError, match="blocks, text, projection, last-1 to last-6"):
             mini.trainable(wrong)
+
+
+def test_training_by_length_groups_gives_the_padded_batchs_gradients(own: MiniEmbedder) -> None:
+    texts = [*TEXTS, "a dog", "a small bird and a large house"]
+    weights = own.trainable("text")
+    mix = torch.linspace(-1, 1, len(texts) * own.dim).reshape(len(texts), -1).sin()
+    tokens = own.tokenize(texts)
+    whole = own.encode_text(tokens.take(torch.arange(len(texts))))
+    expected = torch.autograd.grad((whole * mix).sum(), list(weights.values()), allow_unused=True)
+    for chunk_size in (None, 2):
+        own._texts.zero_grad()
+        TextPass(own, chunk_size=chunk_size).backward(tokens, lambda text: (text * mix).sum().backward())
+        for parameter, gradient in zip(weights.values(), expected, strict=True):
+            if gradient is not None:
+                torch.testing.assert_close(parameter.grad, gradient, atol=1e-5, rtol=1e-3)
+
+
+def test_adapters_change_the_blocks_only(own: MiniEmbedder) -> None:
+    before = {key: tensor.clone() for key, tensor in own.trainable("text").items()}
+    image = own.image_fingerprint
+    with opened(own, FinetuneConfig(data="x", train="lora", lora_rank=2)) as parameters:
+        optimizer = torch.optim.SGD(parameters.values(), lr=0.5)
+        for _ in range(2):
+            TextPass(own).backward(own.tokenize(TEXTS), lambda text: text[:, 0].sum().backward())
+            optimizer.step()
+        moved = own.embed_texts(list(TEXTS))
+    np.testing.assert_allclose(own.embed_texts(list(TEXTS)), moved, atol=1e-5)
+    after = own.trainable("text")
+    changed = {key for key in before if not torch.equal(after[key], before[key])}
+    assert changed
+    assert changed <= set(own.trainable("blocks"))
+    own._image_fingerprint = None
+    assert own.image_fingerprint == image
 
 
 def test_special_looking_text_is_plain_and_counts_are_whole(mini: MiniEmbedder) -> None:

@@ -20,11 +20,14 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from safetensors.torch import save_file
 
+from pcclip.config import FinetuneConfig
+from pcclip.encoding import TextPass
 from pcclip.errors import MissingDependencyError, PcclipError, RunError, UsageError
 from pcclip.interfaces import Tokens
 from pcclip.plugins import registry
+from pcclip.scopes import opened, result_scope
 from pcclip.specs import EmbedderSpec
-from pcclip_openclip import architecture, pretrained
+from pcclip_openclip import architecture, packed, pretrained
 from pcclip_openclip.embedder import OpenClipEmbedder
 from pcclip_openclip.names import NAMES
 from pcclip_openclip.options import OpenClipOptions
@@ -311,6 +314,96 @@ def test_the_image_tower_is_frozen(shelf: Path) -> None:
     optimizer.step()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert np.array_equal(embedder.embed_images(pictures()), before)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("chunk_size", [None, 2])
+def test_training_by_length_groups_gives_the_full_lengths_gradients(
+    shelf: Path, name: str, chunk_size: int | None
+) -> None:
+    texts = [*TEXTS, "a dog", "a small bird and a large house", "Why?"]
+    embedder, reference = _make(shelf, name), _reference(name, shelf / name)
+    mix = torch.linspace(-1, 1, len(texts) * embedder.dim).reshape(len(texts), -1).sin()
+    passes = TextPass(embedder, chunk_size=chunk_size)
+    passes.backward(embedder.tokenize(texts), lambda text: (text * mix).sum().backward())
+    ids = _own_tokenizer(shelf, name)(texts)
+    whole = torch.nn.functional.normalize(reference.encode_text(ids), dim=-1)  # type: ignore[operator]
+    (whole * mix).sum().backward()
+    expected = dict(reference.named_parameters())
+    for key, parameter in embedder.trainable("text").items():
+        if parameter.grad is not None:
+            torch.testing.assert_close(parameter.grad, expected[key].grad, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["tiny-clip", "tiny-custom"])
+@pytest.mark.parametrize("by_length", [True, False])
+def test_packed_texts_give_open_clips_own_embeddings_and_gradients(
+    shelf: Path, name: str, by_length: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = packed._Layout.of
+    monkeypatch.setattr(packed._Layout, "of", lambda lengths, **_: layout(lengths, by_length=by_length))
+    texts = ["a dog", *TEXTS, "a dog", "a small bird and a large house"]
+    embedder, reference = _make(shelf, name), _reference(name, shelf / name)
+    assert embedder.packs
+    mix = torch.linspace(-1, 1, len(texts) * embedder.dim).reshape(len(texts), -1).sin()
+    found = embedder.encode_text(every(embedder.tokenize(texts)))
+    ids = _own_tokenizer(shelf, name)(texts)
+    whole = torch.nn.functional.normalize(reference.encode_text(ids), dim=-1)  # type: ignore[operator]
+    torch.testing.assert_close(found, whole, atol=1e-5, rtol=0)
+    (found * mix).sum().backward()
+    (whole * mix).sum().backward()
+    expected = dict(reference.named_parameters())
+    for key, parameter in embedder.trainable("text").items():
+        torch.testing.assert_close(parameter.grad, expected[key].grad, atol=1e-5, rtol=1e-4)
+
+
+def test_towers_that_do_not_fit_are_not_packed(shelf: Path) -> None:
+    assert {name for name in CONFIGS if _make(shelf, name).packs} == {"tiny-clip", "tiny-custom"}
+    embedder = _make(shelf)
+    with opened(embedder, FinetuneConfig(data="x", train="lora")):
+        assert not embedder.packs
+    assert embedder.packs
+
+
+@pytest.mark.parametrize("name", ["tiny-clip", "tiny-siglip", "tiny-coca", "tiny-hub"])
+def test_adapters_train_beside_the_weights_and_are_merged_into_the_blocks(shelf: Path, name: str) -> None:
+    embedder = _make(shelf, name)
+    before = {key: tensor.clone() for key, tensor in embedder._model.state_dict().items()}
+    settings = FinetuneConfig(data="x", train="lora", lora_rank=2)
+    texts = list(TEXTS)
+    start = embedder.embed_texts(texts)
+    with opened(embedder, settings) as parameters:
+        assert parameters
+        assert all("lora_" in key for key in parameters)
+        np.testing.assert_allclose(embedder.embed_texts(texts), start, atol=1e-6)
+        trained = [key for key, p in embedder._model.named_parameters() if p.requires_grad]
+        assert len(trained) == len(parameters)
+        optimizer = torch.optim.SGD(parameters.values(), lr=0.5)
+        for _ in range(2):
+            TextPass(embedder).backward(embedder.tokenize(texts), lambda text: text.sum().backward())
+            optimizer.step()
+        moved = embedder.embed_texts(texts)
+        base = {
+            key.replace(".base_layer", ""): t for key, t in embedder._model.state_dict().items() if "lora_" not in key
+        }
+        assert all(torch.equal(base[key], tensor) for key, tensor in before.items())
+    assert np.abs(moved - start).max() > 1e-3
+    np.testing.assert_allclose(embedder.embed_texts(texts), moved, atol=1e-5)
+    after = embedder._model.state_dict()
+    assert set(after) == set(before)
+    changed = {key for key in before if not torch.equal(after[key], before[key])}
+    assert changed
+    assert changed < set(embedder.trainable(result_scope("lora")))
+    assert all(key.endswith("weight") for key in changed)
+    assert name == "tiny-hub" or any("in_proj" in key for key in changed)
+
+
+def test_adapters_of_a_failed_training_leave_no_trace(shelf: Path) -> None:
+    embedder = _make(shelf)
+    before = embedder.text_fingerprint
+    with pytest.raises(KeyboardInterrupt), opened(embedder, FinetuneConfig(data="x", train="lora")):
+        raise KeyboardInterrupt
+    assert embedder.text_fingerprint == before
 
 
 @pytest.mark.parametrize("name", CONFIGS)
