@@ -72,9 +72,14 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes ``path`` when the block ends well, replacing what was there."""
-    building = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    """Yield an empty folder that becomes ``path`` when the block ends well, replacing what was there.
+
+    Raises:
+        PcclipError: the folder cannot be written.
+    """
+    building = None
     try:
+        building = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         yield building
         building.chmod(0o777 & ~_umask())
         for file in building.rglob("*"):
@@ -89,8 +94,26 @@ def new_folder(path: Path) -> Iterator[Path]:
         else:
             building.replace(path)
         _sync_folder(path.parent)
+    except OSError as error:
+        raise PcclipError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        if building is not None:
+            shutil.rmtree(building, ignore_errors=True)
+
+
+def claim_folder(path: Path, *, ours: bool) -> None:
+    """Make sure that a result may become ``path``, and make the folders above it.
+
+    Args:
+        ours: whether what is there was written by the same command before, and so may be replaced.
+
+    Raises:
+        PcclipError: ``path`` is a file, holds something else, or cannot be written.
+    """
+    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not ours):
+        what = "is a file" if path.is_file() else "is not empty, and holds no earlier result of this command"
+        raise PcclipError(f"{path} {what}", "Choose a new or an empty folder.")
+    make_writable_folder(path.absolute().parent)
 
 
 def make_writable_folder(path: Path) -> None:

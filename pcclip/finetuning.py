@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pcclip.card import model_card
+from pcclip.averaging import interpolate, put_text_weights, save_weights, text_weights
 from pcclip.comparatives import ComparativeStore, rejection_counts
 from pcclip.config import FinetuneConfig
 from pcclip.data import Dataset, read, write_quarantine
@@ -26,6 +26,7 @@ from pcclip.plugins import registry
 from pcclip.progress import NoProgress, Progress
 from pcclip.runs import RunFolder, open_run
 from pcclip.saved import save
+from pcclip.sweep import sweep
 from pcclip.threads import set_threads
 from pcclip.training import TrainingPairs, train
 from pcclip.types import CaptionPair, Comparative, Example, FloatArray, Quarantined, Rejection
@@ -62,22 +63,46 @@ def finetune(config: FinetuneConfig, out: str | Path, *, progress: Progress | No
     shown = progress or NoProgress()
     set_threads(config.threads)
     with open_run(Path(out), config) as run:
-        embedder = registry().embedder(config.backbone, config.backbone_options)
-        run.fingerprint("image tower", embedder.image_fingerprint)
-        run.fingerprint("text tower", embedder.text_fingerprint)
-        pictures = _read_and_embed(embedder, config, run, shown)
-        described = _describe(pictures, config, run, shown)
-        held_out = _held_out(pictures, described, embedder, run)
+        prepared = prepare(config, run, shown)
+        embedder, held_out = prepared.embedder, prepared.held_out
         if not run.is_done("evaluate"):
             texts = [comparative.text for comparative in held_out.comparatives]
             before, cosines_before = evaluate(embedder, held_out), difference_cosines(embedder, held_out, texts)
-            _train(embedder, pictures, described, config, run, shown)
+            averaged = config.alpha != 1 or config.swept_alphas
+            original = text_weights(embedder) if averaged else None
+            _train(embedder, prepared.pictures, prepared.described, config, run, shown)
+            alpha = _average(embedder, original, held_out, config, run, shown) if original is not None else 1.0
             after, cosines_after = evaluate(embedder, held_out), difference_cosines(embedder, held_out, texts)
             write_held_out_pairs(run.held_out_pairs, held_out, cosines_before, cosines_after)
             write_json(run.evaluation, {"schema": 1, "before": before, "after": after})
-            _save_model(embedder, config, run, before, after)
+            _save_model(embedder, config, run, alpha, before, after)
             run.stage("evaluate", "done")
         return Finished(run.path, read_json(run.evaluation))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a run has in hand before it trains: the original model, and its data read, embedded and described."""
+
+    embedder: Embedder
+    pictures: _Pictures
+    described: _Described
+    held_out: HeldOut
+
+
+def prepare(config: FinetuneConfig, run: RunFolder, progress: Progress | None = None) -> Prepared:
+    """Do the stages before training, or read back what they stored.
+
+    Raises:
+        PcclipError: of the kind that fits; RunError where model, data or captioner are not those the run began with.
+    """
+    shown = progress or NoProgress()
+    embedder = registry().embedder(config.backbone, config.backbone_options)
+    run.fingerprint("image tower", embedder.image_fingerprint)
+    run.fingerprint("text tower", embedder.text_fingerprint)
+    pictures = _read_and_embed(embedder, config, run, shown)
+    described = _describe(pictures, config, run, shown)
+    return Prepared(embedder, pictures, described, _held_out(pictures, described, embedder, run))
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +250,6 @@ def _train(
         [text for _, _, text in kept],
         [f"({pictures.examples[i].id}, {pictures.examples[j].id})" for i, j, _ in kept],
     )
-    original = {name: p.detach().clone() for name, p in embedder.trainable(config.train).items()}
     run.stage("train", "running", texts=len(kept), too_long=len(directed) - len(kept))
     steps = train(
         embedder,
@@ -236,21 +260,58 @@ def _train(
         metrics=run.metrics,
         progress=progress,
     )
-    average(embedder, original, config)
     run.stage("train", "done", steps=steps)
 
 
-def average(embedder: Embedder, original: dict[str, torch.Tensor], config: FinetuneConfig) -> None:
-    """Replace the trained parameters by ``alpha · tuned + (1 - alpha) · original`` (WiSE-FT, arXiv:2109.01903)."""
-    if config.alpha < 1:
-        with torch.no_grad():
-            for name, parameter in embedder.trainable(config.train).items():
-                parameter.mul_(config.alpha).add_(original[name], alpha=1 - config.alpha)
+def _average(
+    embedder: Embedder,
+    original: Mapping[str, torch.Tensor],
+    held_out: HeldOut,
+    config: FinetuneConfig,
+    run: RunFolder,
+    progress: Progress,
+) -> float:
+    """Leave the embedder with the average of tuned and original weights that is wanted, and return its alpha.
+
+    Keeps the tuned weights in the run where the result is another, so that it can be merged otherwise later.
+    """
+    tuned, fingerprint = text_weights(embedder), embedder.text_fingerprint
+    if config.swept_alphas:
+        found = sweep(
+            embedder,
+            original,
+            tuned,
+            held_out,
+            alphas=config.swept_alphas,
+            alpha=config.alpha,
+            progress=progress,
+        )
+        found.write(run.path)
+        alpha = found.chosen
+    else:
+        alpha = float(config.alpha)
+        put_text_weights(embedder, interpolate(original, tuned, alpha))
+    if alpha < 1:
+        save_weights(run.tuned, tuned)
+        run.note(fingerprints={"tuned text tower": fingerprint})
+    return alpha
 
 
 def _save_model(
-    embedder: Embedder, config: FinetuneConfig, run: RunFolder, before: dict[str, Any], after: dict[str, Any]
+    embedder: Embedder,
+    config: FinetuneConfig,
+    run: RunFolder,
+    alpha: float,
+    before: dict[str, Any],
+    after: dict[str, Any],
 ) -> None:
-    captioner = run.record["fingerprints"]["captioner"]
-    trained = {"config": config.identity(), "captioner_fingerprint": captioner, "before": before, "after": after}
-    save(embedder, run.model, plugin=config.backbone, card=model_card(config, before, after), trained=trained)
+    fingerprints = run.record["fingerprints"]
+    trained = {
+        "config": config.identity(),
+        "captioner_fingerprint": fingerprints["captioner"],
+        "original": {"image": fingerprints["image tower"], "text": fingerprints["text tower"]},
+        "alpha": alpha,
+        "before": before,
+        "after": after,
+    }
+    save(embedder, run.model, plugin=config.backbone, trained=trained)
