@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pcclip.errors import RunError
-from pcclip.files import new_file
+from pcclip.files import new_file, writing
 from pcclip.interfaces import Embedder
 
 
@@ -62,7 +62,7 @@ def mean(weights: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Write weights as a safetensors file, as a whole."""
-    with new_file(path) as file:
+    with writing(path), new_file(path) as file:
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, file.name)
 
 

@@ -28,6 +28,7 @@ _TRANSPARENCY = [
 ]
 # Settings that say nothing about the weights, or are said elsewhere in the card.
 _UNSAID = {"images", "backbone", "threads", "checkpoint_every", "keep_checkpoints", "max_bad_fraction"}
+_UNSAID |= {"alpha", "sweep_alpha"}
 
 
 def measure_rows(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:

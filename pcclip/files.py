@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import platformdirs
+from safetensors import SafetensorError
 
 from pcclip.errors import PcclipError
 
@@ -72,14 +73,9 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes ``path`` when the block ends well, replacing what was there.
-
-    Raises:
-        PcclipError: the folder cannot be written.
-    """
-    building = None
+    """Yield an empty folder that becomes ``path`` when the block ends well, replacing what was there."""
+    building = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
-        building = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         yield building
         building.chmod(0o777 & ~_umask())
         for file in building.rglob("*"):
@@ -94,11 +90,17 @@ def new_folder(path: Path) -> Iterator[Path]:
         else:
             building.replace(path)
         _sync_folder(path.parent)
-    except OSError as error:
-        raise PcclipError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        if building is not None:
-            shutil.rmtree(building, ignore_errors=True)
+        shutil.rmtree(building, ignore_errors=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in writing ``path``, such as a full disk, into a PcclipError that names it."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise PcclipError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def claim_folder(path: Path, *, ours: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pcclip.card import model_card
 from pcclip.errors import PcclipError
-from pcclip.files import new_folder, read_json, write_json, write_text
+from pcclip.files import new_folder, read_json, write_json, write_text, writing
 from pcclip.interfaces import Embedder
 from pcclip.model import Model
 from pcclip.plugins import registry
@@ -26,7 +26,7 @@ def save(embedder: Embedder, folder: Path, *, plugin: str, trained: Mapping[str,
             tuned parameters), and the measures ``before`` and ``after``, None where it was not measured.
     """
     found = registry().find("embedder", plugin)
-    with new_folder(folder) as building:
+    with writing(folder), new_folder(folder) as building:
         config = embedder.save(building)
         write_json(
             building / "embedder.json",

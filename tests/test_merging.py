@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import resource
 import shutil
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -311,6 +312,19 @@ def test_an_export_is_whole_or_not_there_and_carries_a_card(runs: Mapping[str, P
         assert done.exit_code == 1
         assert "is not empty" in done.stderr
     assert (tmp_path / "thesis" / "a.tex").read_text() == "mine"
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(runs: Mapping[str, Path], tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        for args in (["merge", runs["tuned"], "--alpha", "0"], ["export", runs["tuned"], "--format", "notes"]):
+            done = run(*args, "--out", tmp_path / "out")
+            assert done.exit_code == 1
+            assert done.stderr.startswith(f"Error: cannot write {tmp_path / 'out'}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
 
 
 def test_formats_that_a_backbone_does_not_have(runs: Mapping[str, Path], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from open_clip.tokenizer import SimpleTokenizer
+from safetensors.torch import save_file
 from torch import Tensor
 
 from pcclip.errors import MissingDependencyError, PcclipError, UsageError
@@ -79,9 +80,11 @@ def write(folder: Path, model: Any, about: Mapping[str, Any]) -> None:
         )
     with torch.random.fork_rng(devices=[]):
         twin = transformers.CLIPModel(transformers.CLIPConfig(**_config(about["model"])))
-    twin.load_state_dict(_state(model))
+    state = _state(model)
+    twin.load_state_dict(state)
     _compare(model, twin.eval(), about)
-    twin.save_pretrained(folder)
+    twin.config.save_pretrained(folder)
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     write_json(folder / "preprocessor_config.json", _preprocessing(about["preprocessing"]))
     _write_tokenizer(folder, about["model"]["text_cfg"].get("context_length", CLIPTextCfg.context_length))
 
@@ -124,6 +127,7 @@ def _config(config: Mapping[str, Any]) -> dict[str, Any]:
         "layer_norm_eps": 1e-5,  # torch's own, which open_clip leaves as it is
     }
     return {
+        "architectures": ["CLIPModel"],
         "projection_dim": config["embed_dim"],
         "vision_config": shared
         | {
