@@ -41,12 +41,7 @@ def interpolate(original: Mapping[str, Tensor], tuned: Mapping[str, Tensor], alp
     Bit for bit the original at 0 and the tuned weights at 1; a parameter that training left alone is left alone at
     every alpha.
     """
-    if alpha in (0, 1):  # a lerp would turn -0.0 into 0.0
-        return dict(tuned if alpha == 1 else original)
-    return {
-        name: tensor if torch.equal(original[name], tensor) else torch.lerp(original[name], tensor, alpha)
-        for name, tensor in tuned.items()
-    }
+    return {name: _between(original[name], tensor, alpha) for name, tensor in tuned.items()}
 
 
 def mean(weights: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -56,8 +51,15 @@ def mean(weights: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """
     found: dict[str, Tensor] = {}
     for count, one in enumerate(weights, start=1):
-        found = {name: torch.lerp(found.get(name, tensor), tensor, 1 / count) for name, tensor in one.items()}
+        found = {name: _between(found.get(name, tensor), tensor, 1 / count) for name, tensor in one.items()}
     return found
+
+
+def _between(start: Tensor, end: Tensor, weight: float) -> Tensor:
+    """Return a linear interpolation that keeps every bit, the sign of zero too, at its ends and between equals."""
+    if weight in (0, 1) or torch.equal(start, end):
+        return start if weight == 0 else end
+    return torch.lerp(start, end, weight)
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:

@@ -102,8 +102,11 @@ def _averaging(trained: Mapping[str, Any]) -> list[str]:
             f"The text tower is {alpha:g} times the tuned one plus {1 - alpha:g} times the original "
             "(WiSE-FT, arXiv:2109.01903)."
         ]
-    if lines and trained["config"].get("alpha") == "auto" and not runs:
-        lines += ["That weight was chosen on the held-out pictures below, which flatters the measures a little."]
+    if trained.get("alpha_chosen"):
+        lines += [
+            f"That alpha, {alpha:g}, was chosen on the same held-out pictures that the measures below are of, which "
+            "flatters them a little."
+        ]
     return [*lines, ""] if lines else []
 
 

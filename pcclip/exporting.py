@@ -32,7 +32,7 @@ def export(path: str | Path, format_: str, out: str | Path) -> Path:
         MissingDependencyError: the other library is not installed.
         PcclipError: there is no model, or ``out`` holds something else.
     """
-    folder, target = model_folder(Path(path)), Path(out)
+    folder, target = model_folder(Path(path)), Path(out).absolute()
     record = read_record(folder)
     embedder_class: type[Embedder] = registry().target("embedder", record["plugin"])
     if format_ not in embedder_class.export_formats:

@@ -311,6 +311,7 @@ def _save_model(
         "captioner_fingerprint": fingerprints["captioner"],
         "original": {"image": fingerprints["image tower"], "text": fingerprints["text tower"]},
         "alpha": alpha,
+        "alpha_chosen": config.alpha == "auto",
         "before": before,
         "after": after,
     }

@@ -18,7 +18,7 @@ from pcclip.plugins import registry
 from pcclip.progress import Progress
 from pcclip.runs import open_run
 from pcclip.saved import load, model_folder, read_record, save
-from pcclip.sweep import AlphaSweep, read_sweep, sweep
+from pcclip.sweep import RULE, AlphaSweep, read_sweep, sweep
 from pcclip.threads import set_threads
 
 
@@ -45,7 +45,7 @@ def merge(runs: Sequence[str | Path], out: str | Path, *, alpha: float) -> Path:
     _checked(alpha)
     if not runs:
         raise UsageError("no run to merge was given")
-    paths, target = [Path(run) for run in runs], Path(out)
+    paths, target = [Path(run) for run in runs], Path(out).absolute()
     records = [read_record(model_folder(path)) for path in paths]
     _same_origin(paths, records)
     claim_folder(target, ours=_is_merge(target))
@@ -172,9 +172,10 @@ def _is_merge(folder: Path) -> bool:
 
 
 def _known_measures(paths: Sequence[Path], fingerprints: Sequence[str], alpha: float) -> dict[str, Any]:
-    """Return the measures of a merge of one run where its sweep has them."""
+    """Return the measures of a merge of one run where its sweep has them, and whether they chose its alpha."""
     found = read_sweep(paths[0]) if len(paths) == 1 else None
     row = found.row(alpha) if found is not None and found.tuned == fingerprints[0] else None
     if found is None or row is None:
-        return {"before": None, "after": None}
-    return {"before": found.rows[0].measures, "after": row.measures}
+        return {"before": None, "after": None, "alpha_chosen": False}
+    chosen = found.rule == RULE and alpha == found.chosen
+    return {"before": found.rows[0].measures, "after": row.measures, "alpha_chosen": chosen}

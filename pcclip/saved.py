@@ -23,7 +23,8 @@ def save(embedder: Embedder, folder: Path, *, plugin: str, trained: Mapping[str,
         plugin: name of the embedder plugin that can load it.
         trained: what it was trained on and how, kept in ``embedder.json`` and told in the card: ``config``,
             ``captioner_fingerprint``, ``original`` (the fingerprints before training), ``alpha`` (the weight of the
-            tuned parameters), and the measures ``before`` and ``after``, None where it was not measured.
+            tuned parameters), ``alpha_chosen`` (whether the measures chose it), and the measures ``before`` and
+            ``after``, None where it was not measured.
     """
     found = registry().find("embedder", plugin)
     with writing(folder), new_folder(folder) as building:

@@ -115,7 +115,9 @@ def test_interpolation_is_bit_exact_at_its_ends_and_for_what_was_not_trained() -
 
 def test_mean() -> None:
     sets = [{"a": torch.randn(20)} for _ in range(3)]
-    assert mean(iter(sets[:1]))["a"].equal(sets[0]["a"])
+    sets[0]["a"][3] = -0.0
+    for same in (sets[:1], sets[:1] * 3):
+        assert mean(iter(same))["a"].numpy().tobytes() == sets[0]["a"].numpy().tobytes()
     torch.testing.assert_close(mean(iter(sets))["a"], torch.stack([one["a"] for one in sets]).mean(0))
 
 
@@ -239,6 +241,8 @@ def test_a_finished_run_is_swept_to_the_same_table(runs: Mapping[str, Path], tmp
     auto = run("merge", runs["half"], "--sweep-alpha", "0.1,0.5,1", "--alpha", "auto", "--out", tmp_path / "auto", "-q")
     assert auto.exit_code == 0, auto.output
     assert fingerprint(tmp_path / "auto") == fingerprint(runs["swept"])
+    for folder, said in ((tmp_path / "auto", True), (runs["swept"] / "model", True), (tmp_path / "known", False)):
+        assert ("was chosen on the same held-out pictures" in (folder / "README.md").read_text()) == said
     with pytest.raises(RunError, match="a model without its run"):
         pcclip.sweep_run(tmp_path / "known")
 
