@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from pcclip.describe import describe_examples as describe_examples
     from pcclip.embeddings import embed as embed
     from pcclip.errors import PcclipError as PcclipError
+    from pcclip.exporting import export as export
     from pcclip.finetuning import finetune as finetune
     from pcclip.hookspecs import hookimpl as hookimpl
+    from pcclip.merging import merge as merge
+    from pcclip.merging import sweep_run as sweep_run
     from pcclip.model import Model as Model
     from pcclip.plugins import registry as registry
     from pcclip.saved import load as load
@@ -33,12 +36,15 @@ _EXPORTS = {
     "check": "pcclip.data",
     "describe_examples": "pcclip.describe",
     "embed": "pcclip.embeddings",
+    "export": "pcclip.exporting",
     "finetune": "pcclip.finetuning",
     "make_config": "pcclip.config",
     "hookimpl": "pcclip.hookspecs",
     "load": "pcclip.saved",
+    "merge": "pcclip.merging",
     "read": "pcclip.data",
     "registry": "pcclip.plugins",
+    "sweep_run": "pcclip.merging",
 }
 
 __all__ = ["__version__", *sorted(_EXPORTS)]

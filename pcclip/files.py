@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import platformdirs
+from safetensors import SafetensorError
 
 from pcclip.errors import PcclipError
 
@@ -91,6 +92,30 @@ def new_folder(path: Path) -> Iterator[Path]:
         _sync_folder(path.parent)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in writing ``path``, such as a full disk, into a PcclipError that names it."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise PcclipError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def claim_folder(path: Path, *, ours: bool) -> None:
+    """Make sure that a result may become ``path``, and make the folders above it.
+
+    Args:
+        ours: whether what is there was written by the same command before, and so may be replaced.
+
+    Raises:
+        PcclipError: ``path`` is a file, holds something else, or cannot be written.
+    """
+    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not ours):
+        what = "is a file" if path.is_file() else "is not empty, and holds no earlier result of this command"
+        raise PcclipError(f"{path} {what}", "Choose a new or an empty folder.")
+    make_writable_folder(path.absolute().parent)
 
 
 def make_writable_folder(path: Path) -> None:

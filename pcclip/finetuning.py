@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pcclip.averaging import interpolate, put_text_weights, save_weights, text_weights
 from pcclip.batches import TrainingPairs
-from pcclip.card import model_card
 from pcclip.config import FinetuneConfig
 from pcclip.evaluate import difference_cosines, evaluate, write_held_out_pairs
 from pcclip.files import read_json, write_json
@@ -24,7 +25,7 @@ from pcclip.processes import Processes, launched
 from pcclip.progress import NoProgress, Progress
 from pcclip.runs import RunFolder, open_run
 from pcclip.saved import save
-from pcclip.scopes import result_scope
+from pcclip.sweep import sweep
 from pcclip.threads import available_cores, set_threads
 from pcclip.training import train
 from pcclip.types import Comparative
@@ -59,7 +60,10 @@ def finetune(config: FinetuneConfig, out: str | Path, *, progress: Progress | No
     Raises:
         PcclipError: of the kind that fits; the message says what to do.
     """
-    loss = make_loss(config.loss, config.loss_options)  # a wrong name or option is said now, not hours later
+    # A wrong name or option is said now: not hours later, and before anything is written.
+    loss = make_loss(config.loss, config.loss_options)
+    registry().parse_options("embedder", config.backbone, config.backbone_options)
+    registry().parse_options("captioner", config.captioner, config.captioner_options)
     with launched() as processes:
         set_threads(config.threads or available_cores() // processes.neighbours or 1)
         if processes.rank:
@@ -79,13 +83,14 @@ def _lead(loss: Loss, config: FinetuneConfig, out: Path, shown: Progress, team: 
         if not run.is_done("evaluate"):
             texts = [comparative.text for comparative in held_out.comparatives]
             before, cosines_before = evaluate(embedder, held_out), difference_cosines(embedder, held_out, texts)
-            original = {name: p.detach().clone() for name, p in embedder.trainable(result_scope(config.train)).items()}
+            averaged = config.alpha != 1 or config.swept_alphas
+            original = text_weights(embedder) if averaged else None
             _train(prepared, loss, config, run, shown, team)
-            average(embedder, original, config)
+            alpha = _average(prepared, original, config, run, shown) if original is not None else 1.0
             after, cosines_after = evaluate(embedder, held_out), difference_cosines(embedder, held_out, texts)
             write_held_out_pairs(run.held_out_pairs, held_out, cosines_before, cosines_after)
             write_json(run.evaluation, {"schema": 1, "before": before, "after": after})
-            _save_model(embedder, config, run, before, after)
+            _save_model(embedder, config, run, alpha, before, after)
             run.stage("evaluate", "done")
         return Finished(run.path, read_json(run.evaluation))
 
@@ -175,17 +180,43 @@ def _directed(prepared: Prepared, config: FinetuneConfig) -> list[_Directed]:
     return found
 
 
-def average(embedder: Embedder, original: dict[str, torch.Tensor], config: FinetuneConfig) -> None:
-    """Replace the trained parameters by ``alpha · tuned + (1 - alpha) · original`` (WiSE-FT, arXiv:2109.01903)."""
-    if config.alpha < 1:
-        with torch.no_grad():
-            for name, parameter in embedder.trainable(result_scope(config.train)).items():
-                parameter.mul_(config.alpha).add_(original[name], alpha=1 - config.alpha)
+def _average(
+    prepared: Prepared, original: Mapping[str, torch.Tensor], config: FinetuneConfig, run: RunFolder, progress: Progress
+) -> float:
+    """Leave the embedder with the average of tuned and original weights that is wanted, and return its alpha.
+
+    Keeps the tuned weights in the run where the result is another, so that it can be merged otherwise later.
+    """
+    embedder = prepared.embedder
+    tuned, fingerprint = text_weights(embedder), embedder.text_fingerprint
+    if config.swept_alphas:
+        found = sweep(prepared, original, tuned, alphas=config.swept_alphas, alpha=config.alpha, progress=progress)
+        found.write(run.path)
+        alpha = found.chosen
+    else:
+        alpha = float(config.alpha)
+        put_text_weights(embedder, interpolate(original, tuned, alpha))
+    if alpha < 1:
+        save_weights(run.tuned, tuned)
+        run.note(fingerprints={"tuned text tower": fingerprint})
+    return alpha
 
 
 def _save_model(
-    embedder: Embedder, config: FinetuneConfig, run: RunFolder, before: dict[str, Any], after: dict[str, Any]
+    embedder: Embedder,
+    config: FinetuneConfig,
+    run: RunFolder,
+    alpha: float,
+    before: dict[str, Any],
+    after: dict[str, Any],
 ) -> None:
-    captioner = run.record["fingerprints"]["captioner"]
-    trained = {"config": config.identity(), "captioner_fingerprint": captioner, "before": before, "after": after}
-    save(embedder, run.model, plugin=config.backbone, card=model_card(config, before, after), trained=trained)
+    fingerprints = run.record["fingerprints"]
+    trained = {
+        "config": config.model_dump(mode="json"),
+        "captioner_fingerprint": fingerprints["captioner"],
+        "original": {"image": fingerprints["image tower"], "text": fingerprints["text tower"]},
+        "alpha": alpha,
+        "before": before,
+        "after": after,
+    }
+    save(embedder, run.model, plugin=config.backbone, trained=trained)

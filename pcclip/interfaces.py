@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +57,12 @@ class Embedder(ABC):
 
     ``target(options)`` makes one from the plugin's options (``target(options, variant=NAME)`` when
     its spec lists variants); ``load`` makes one from a folder that ``save`` wrote.
+
+    Attributes:
+        export_formats: what ``pcclip export --format`` may name, such as ``transformers``; none by default.
     """
+
+    export_formats: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod
@@ -140,6 +145,24 @@ class Embedder(ABC):
     @abstractmethod
     def load(cls, folder: Path, config: Mapping[str, object], device: str = "auto") -> Embedder:
         """Read what ``save`` wrote; ``config`` is what it returned. Needs no network."""
+
+    def export(self, format_: str, folder: Path) -> str:
+        """Write the model into ``folder``, empty, as another library keeps it (safetensors and JSON, never pickle).
+
+        The core makes the folder, adds the model card and throws all of it away when this raises.
+
+        Args:
+            format_: one of ``export_formats``.
+
+        Returns:
+            Python code for the card that loads the folder, given as ``"path/of/this/folder"``, with that library,
+            and compares two pictures, ``"a.jpg"`` and ``"b.jpg"``.
+
+        Raises:
+            UsageError: this model has no form in that library; the message says why.
+            MissingDependencyError: the library is not installed.
+        """
+        raise UsageError(f"this backbone cannot be exported as {format_!r}")
 
     def embed_texts(self, texts: Sequence[str], batch_size: int = 256) -> FloatArray:
         """Return (n, dim) unit rows for n texts."""

@@ -209,9 +209,8 @@ class Registry:
             PluginError: the plugin cannot be imported or does not fit its interface.
         """
         plugin = self.find(kind, name)
-        arguments = [] if plugin.spec.options is None else [self.parse_options(kind, name, options or {})]
-        if plugin.spec.options is None and options:
-            raise UsageError(f"{kind} {name!r} takes no options, got {options}")
+        parsed = self.parse_options(kind, name, options or {})
+        arguments = [] if parsed is None else [parsed]
         target = self.target(kind, name)
         variant = {"variant": name} if plugin.spec.variants else {}
         try:
@@ -219,17 +218,19 @@ class Registry:
         except ImportError as error:
             raise _missing(plugin, error) from error
 
-    def parse_options(self, kind: str, name: str, options: Mapping[str, Any] | BaseModel) -> BaseModel:
-        """Validate ``options`` into the plugin's model.
+    def parse_options(self, kind: str, name: str, options: Mapping[str, Any] | BaseModel) -> BaseModel | None:
+        """Validate ``options`` into the plugin's model, None where it has none. Imports nothing that computes.
 
         Raises:
-            UsageError: an option is unknown or out of bounds.
+            UsageError: there is no such plugin, or an option is unknown or out of bounds.
         """
         from pydantic import ValidationError
 
         model = self.options_model(kind, name)
         if model is None:
-            raise UsageError(f"{kind} {name!r} takes no options")
+            if options:
+                raise UsageError(f"{kind} {name!r} takes no options, got {options}")
+            return None
         if isinstance(options, model):
             return options
         values = options if isinstance(options, Mapping) else options.model_dump()

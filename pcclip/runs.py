@@ -56,6 +56,10 @@ class RunFolder:
         return self.path / "held_out_pairs.csv"
 
     @property
+    def tuned(self) -> Path:
+        return self.path / "tuned.safetensors"
+
+    @property
     def quarantine(self) -> Path:
         return self.path / "quarantine.csv"
 
@@ -109,10 +113,9 @@ def open_run(path: Path, config: FinetuneConfig) -> Iterator[RunFolder]:
         ) from None
     try:
         run = RunFolder(path, _record(path, existed))
-        wanted = config.identity()
         if "config" in run.record:
-            _refuse_other_settings(path, run.record["config"], wanted)
-        run.note(schema=SCHEMA, config=wanted, seed=config.seed, versions=_versions())
+            _refuse_other_settings(path, run.record["config"], config)
+        run.note(schema=SCHEMA, config=config.model_dump(mode="json"), seed=config.seed, versions=_versions())
         yield run
     finally:
         lock.release()
@@ -130,8 +133,10 @@ def _record(path: Path, existed: bool) -> dict[str, Any]:
     return record
 
 
-def _refuse_other_settings(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    changed = [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+def _refuse_other_settings(path: Path, before: dict[str, Any], config: FinetuneConfig) -> None:
+    now = config.identity()
+    free = {*config.model_dump()} - {*now}  # speed and bookkeeping may change on the way
+    changed = [key for key in sorted({*before, *now} - free) if before.get(key) != now.get(key)]
     if changed:
         lines = "\n".join(f"  {key}: {before.get(key)!r} before, {now.get(key)!r} now" for key in changed)
         raise RunError(

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pcclip.card import model_card
 from pcclip.errors import PcclipError
-from pcclip.files import new_folder, read_json, write_json, write_text
+from pcclip.files import new_folder, read_json, write_json, write_text, writing
 from pcclip.interfaces import Embedder
 from pcclip.model import Model
 from pcclip.plugins import registry
@@ -15,16 +16,18 @@ from pcclip.plugins import registry
 SCHEMA = 1
 
 
-def save(embedder: Embedder, folder: Path, *, plugin: str, card: str, trained: Mapping[str, Any]) -> None:
+def save(embedder: Embedder, folder: Path, *, plugin: str, trained: Mapping[str, Any]) -> None:
     """Write a model folder as a whole: weights, ``embedder.json`` and a card.
 
     Args:
         plugin: name of the embedder plugin that can load it.
-        card: the model card, Markdown.
-        trained: what it was trained on and how, kept in ``embedder.json``.
+        trained: what it was trained on and how, kept in ``embedder.json`` and told in the card: ``config``,
+            ``captioner_fingerprint``, ``original`` (the fingerprints before training), ``alpha`` (the weight of the
+            tuned parameters), ``alpha_chosen`` (whether the measures chose it), and the measures ``before`` and
+            ``after``, None where it was not measured.
     """
     found = registry().find("embedder", plugin)
-    with new_folder(folder) as building:
+    with writing(folder), new_folder(folder) as building:
         config = embedder.save(building)
         write_json(
             building / "embedder.json",
@@ -38,7 +41,7 @@ def save(embedder: Embedder, folder: Path, *, plugin: str, card: str, trained: M
                 "trained": trained,
             },
         )
-        write_text(building / "README.md", card)
+        write_text(building / "README.md", model_card(trained))
 
 
 def load(path: str | Path, device: str = "auto") -> Model:
@@ -49,9 +52,7 @@ def load(path: str | Path, device: str = "auto") -> Model:
         UsageError: the plugin it was made with is not installed.
     """
     folder = model_folder(Path(path))
-    record = read_json(folder / "embedder.json")
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise PcclipError(f"{folder / 'embedder.json'} has another schema than {SCHEMA}", "Upgrade pcclip.")
+    record = read_record(folder)
     target: type[Embedder] = registry().target("embedder", record["plugin"])
     embedder = target.load(folder, record["config"], device)
     for tower, actual in (("image", embedder.image_fingerprint), ("text", embedder.text_fingerprint)):
@@ -61,6 +62,18 @@ def load(path: str | Path, device: str = "auto") -> Model:
                 "The weights, the preprocessing or the libraries changed; train or export it again.",
             )
     return Model(embedder, str(path))
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return the content of a model folder's ``embedder.json``.
+
+    Raises:
+        PcclipError: it is damaged, or was written by a newer pcclip.
+    """
+    record = read_json(folder / "embedder.json")
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise PcclipError(f"{folder / 'embedder.json'} has another schema than {SCHEMA}", "Upgrade pcclip.")
+    return record
 
 
 def model_folder(path: Path) -> Path:

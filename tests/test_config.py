@@ -15,6 +15,63 @@ def test_the_paper_recipe_is_the_papers() -> None:
     assert (config.learning_rate, config.decay, config.schedule, config.optimizer) == (1e-8, 0.9, "exponential", "adam")
     assert (config.batch_size, config.epochs, config.alpha, config.train) == (512, 20, 0.5, "blocks")
     assert config.loss_options == {"temperature": 1.0}
+    assert (config.weight_decay, config.warmup_steps, config.clip_grad_norm, config.max_steps) == (0, 0, None, None)
+    assert config.limit is not None
+    training = config.limit - round(config.limit * config.holdout)
+    assert training == 1000
+    assert config.pairs == training * (training - 1) // 2
+    assert not config.reversals
+
+
+def test_every_setting_is_a_flag() -> None:
+    from pcclip_cli.finetune import command
+
+    flags = {parameter.name for parameter in command.params}
+    assert {name for name in FinetuneConfig.model_fields if not name.endswith("_options")} <= flags
+
+
+def test_a_run_can_be_fed_back_as_a_recipe(tmp_path: Path) -> None:
+    given = config(
+        captioner="template",
+        backbone="vit-b-32",
+        backbone_options={"pretrained": "w.pt", "image_batch_size": 4},
+        loss_options={"temperature": 0.2},
+        images=tmp_path / "pictures",
+        alpha="auto",
+        sweep_alpha="1,0.5",
+        threads=3,
+        checkpoint_every=7,
+        clip_grad_norm=1.5,
+        seed=5,
+    )
+    with open_run(tmp_path / "run", given):
+        pass
+    for recipe in (tmp_path / "run" / "run.json", tmp_path / "run"):
+        assert make_config(str(recipe)) == given
+    changed = make_config(str(tmp_path / "run"), pairs=7, loss_options={"learn_temperature": True})
+    assert changed == given.model_copy(
+        update={"pairs": 7, "loss_options": {"temperature": 0.2, "learn_temperature": True}}
+    )
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"schema": 1}', '{"config": 3}', '"text"'])
+def test_json_that_is_no_run_is_no_recipe(tmp_path: Path, content: str) -> None:
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(UsageError, match=r"cannot read the recipe .*run\.json"):
+        make_config(str(tmp_path / "run.json"))
+    with pytest.raises(UsageError, match="no recipe is called"):
+        make_config(str(tmp_path / "gone.json"))
+    with pytest.raises(UsageError, match="no recipe is called"):
+        make_config(str(tmp_path.parent))
+
+
+def test_the_alphas_of_a_sweep() -> None:
+    assert config().swept_alphas == ()
+    assert config(sweep_alpha="1, 0.5").swept_alphas == (0, 0.5, 1)
+    assert config(sweep_alpha=0.5).swept_alphas == (0, 0.5, 1)
+    assert config(sweep_alpha=[0.5], alpha=0.75).swept_alphas == (0, 0.5, 0.75)
+    assert config(alpha="auto").swept_alphas == (0, 0.25, 0.5, 0.75, 1)
+    assert config(alpha="auto", sweep_alpha=(0.3,)).swept_alphas == (0, 0.3)
 
 
 def test_settings_override_a_recipe_and_options_are_merged(tmp_path: Path) -> None:
@@ -34,6 +91,12 @@ def test_settings_override_a_recipe_and_options_are_merged(tmp_path: Path) -> No
         ({"holdout": 1.5}, ["holdout", "1.5"]),
         ({"batchsize": 3}, ["unknown option 'batchsize'"]),
         ({"schedule": "linear"}, ["schedule", "linear"]),
+        ({"alpha": 0}, ["alpha", "above 0", "got 0"]),
+        ({"alpha": "most"}, ["alpha", "auto or a number", "'most'"]),
+        ({"alpha": "nan"}, ["alpha", "auto or a number"]),
+        ({"sweep_alpha": "0,2"}, ["sweep_alpha", "from 0 to 1", "'0,2'"]),
+        ({"sweep_alpha": "half"}, ["sweep_alpha", "numbers from 0 to 1", "'half'"]),
+        ({"sweep_alpha": {}}, ["sweep_alpha", "{}"]),
     ],
 )
 def test_wrong_settings_name_the_field_and_the_value(settings: dict[str, object], words: list[str]) -> None:

@@ -21,7 +21,7 @@ from PIL import Image
 
 import pcclip
 from pcclip.data import read, read_quarantine
-from pcclip.errors import DataError, RunError
+from pcclip.errors import DataError, RunError, UsageError
 from pcclip_cli.main import main
 
 SETTINGS = {
@@ -72,6 +72,13 @@ def test_a_store_of_comparatives_serves_several_runs(tmp_path: Path, monkeypatch
     monkeypatch.setattr("pcclip_template.captioner.phrase", lambda _: pytest.fail("asked again"))
     pcclip.finetune(pcclip.make_config(**{**settings, "batch_size": 8}), tmp_path / "two")
     assert not (tmp_path / "two" / "comparatives.sqlite").exists()
+
+
+def test_a_wrong_plugin_option_is_said_before_anything_is_written(tmp_path: Path) -> None:
+    config = pcclip.make_config(**SETTINGS, captioner_options={"nix": 1})
+    with pytest.raises(UsageError, match="takes no options"):
+        pcclip.finetune(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_texts_longer_than_the_tower_are_counted_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

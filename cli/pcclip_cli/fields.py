@@ -14,6 +14,16 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 
+def numbers(value: str | tuple[float, ...]) -> tuple[float, ...]:
+    """Return the numbers of a flag's value, which has commas between them: ``0,0.5,1``."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(float(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no list of numbers with commas between, such as 0,0.5,1.") from None
+
+
 def options_of(model: type[BaseModel], prefix: str = "", leave_out: Iterable[str] = ()) -> list[click.Option]:
     """Return one option a field, named ``--PREFIX-field-name``; fields that are mappings get none."""
     skipped = set(leave_out)
@@ -37,6 +47,9 @@ def option(name: str, info: FieldInfo, prefix: str = "") -> click.Option:
         return click.Option([f"{declaration}/--no-{flag}"], **settings)
     if typing.get_origin(annotation) in (list, tuple):
         item = (typing.get_args(annotation) or (str,))[0]
+        if item is float:
+            settings["show_default"] = bool(settings.get("default"))
+            return click.Option([declaration], type=numbers, metavar="NUMBERS", **settings)
         return click.Option([declaration], type=_type(item, info), multiple=True, **settings)
     return click.Option([declaration], type=_type(annotation, info), **settings)
 

@@ -11,7 +11,7 @@ from pcclip.config import FinetuneConfig, make_config
 from pcclip.terms import parse_terms
 from pcclip_cli.choosing import Choice, PluginCommand, complete, plugin_options
 from pcclip_cli.fields import given, option
-from pcclip_cli.output import common, print_table, progress
+from pcclip_cli.output import common, print_sweep, print_table, progress
 
 _FLAGS = {"backbone": "embedder", "captioner": "captioner", "loss": "loss"}
 
@@ -49,7 +49,7 @@ def _field_options() -> list[click.Parameter]:
 @click.option(
     "--out", "-o", required=True, type=click.Path(path_type=Path), help="Run folder; the same command goes on in it."
 )
-@click.option("--recipe", help="default, paper, or a TOML file of settings; flags override it.")
+@click.option("--recipe", help="default, paper, a TOML file of settings, or a run to repeat; flags override it.")
 @common
 @click.pass_context
 def command(ctx: click.Context, /, out: Path, recipe: str | None, **_: Any) -> None:
@@ -71,10 +71,14 @@ def command(ctx: click.Context, /, out: Path, recipe: str | None, **_: Any) -> N
 
     from pcclip.card import measure_rows
     from pcclip.finetuning import finetune
+    from pcclip.sweep import read_sweep
 
     finished = finetune(config, out, progress=progress())
     if finished.rank:
         return
+    found = read_sweep(finished.path)
+    if found is not None:
+        print_sweep(found)
     print_table(measure_rows(finished.evaluation["before"], finished.evaluation["after"]))
     click.echo(f"\nThe model is in {finished.path / 'model'}", err=True)
 

@@ -15,6 +15,8 @@ import click
 COMMANDS = {
     "demo": "Run the whole job on real pictures with embedded models.",
     "finetune": "Teach a CLIP model the differences in your data.",
+    "merge": "Average a finished model with its original, or with others.",
+    "export": "Write a finished model as open_clip or transformers keep theirs.",
     "predict": "Classify pictures.",
     "compare": "Say which of two pictures fits a described difference.",
     "rank": "Order pictures by a described attribute.",

@@ -19,6 +19,7 @@ from pcclip.progress import NoProgress, Progress, Task
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pcclip.sweep import AlphaSweep
     from pcclip.types import Quarantined
 
 Command = Callable[..., Any]
@@ -142,6 +143,17 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> 
         table.add_row(*(Text(_cell(value)) for value in row.values()))
     out = Console(file=sys.stdout, highlight=False)
     out.print(table)
+
+
+def print_sweep(sweep: AlphaSweep) -> None:
+    """Print a table of averages, which was chosen by what rule, and what the rule of ``auto`` would take."""
+    from pcclip.sweep import RULE, choose
+
+    print_table(sweep.table())
+    click.echo(f"\nChosen: alpha {sweep.chosen:g}, {sweep.rule}.")
+    if sweep.rule != RULE:
+        click.echo(f"--alpha auto would take {choose(sweep.rows):g}, {RULE}.")
+    click.echo()
 
 
 def print_quarantined(rows: Sequence[Quarantined]) -> None:

@@ -19,7 +19,7 @@ from pcclip.errors import RunError
 from pcclip.files import new_file
 from pcclip.interfaces import Embedder, Tokens
 from pcclip.towers import pick_device, tensor_hash
-from pcclip_openclip import architecture, pictures, pretrained, tokens
+from pcclip_openclip import architecture, own_form, pictures, pretrained, tokens, transformers_form
 from pcclip_openclip.options import OpenClipOptions
 from pcclip_openclip.text import TextSide
 from pcclip_openclip.tokens import TextTokenizer
@@ -44,6 +44,8 @@ class OpenClipEmbedder(Embedder):
         UsageError: weights or device do not exist, or do not fit.
         PcclipError: something has to be downloaded and the hub does not answer.
     """
+
+    export_formats = ("open_clip", "transformers")
 
     def __init__(self, options: OpenClipOptions | None = None, variant: str = "vit-b-32") -> None:
         options = options or OpenClipOptions()
@@ -146,15 +148,25 @@ class OpenClipEmbedder(Embedder):
 
     def save(self, folder: Path) -> Mapping[str, object]:
         folder.mkdir(parents=True, exist_ok=True)
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self._model.state_dict().items()}
         with new_file(folder / _WEIGHTS) as file:
-            save_file(_apart(state), file.name)
+            save_file(self._state(), file.name)
         self._tokenizer.save(folder)
         if self._text.is_hub_tower:
             self._model.text.config.save_pretrained(str(folder / architecture.TEXT_CONFIG))
         about = self._about | {"open_clip": open_clip.__version__, "tokenizer": self._tokenizer.fingerprint()}
         saved: dict[str, object] = json.loads(json.dumps(about))
         return saved
+
+    def export(self, format_: str, folder: Path) -> str:
+        if format_ == "transformers":
+            transformers_form.write(folder, self._model, self._about)
+            return transformers_form.USAGE
+        own_form.write(folder, self._state(), self._about, self._tokenizer)
+        return own_form.USAGE
+
+    def _state(self) -> dict[str, Tensor]:
+        """Return the weights on the CPU; tensors that share memory, such as tied embeddings, become copies."""
+        return _apart({name: tensor.detach().cpu().contiguous() for name, tensor in self._model.state_dict().items()})
 
     @classmethod
     def load(cls, folder: Path, config: Mapping[str, object], device: str = "auto") -> OpenClipEmbedder:

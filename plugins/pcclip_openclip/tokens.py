@@ -56,6 +56,10 @@ class TextTokenizer(ABC):
     def save(self, folder: Path) -> None:
         """Write what cannot be rebuilt from the installed packages into ``folder``."""
 
+    @abstractmethod
+    def save_beside(self, folder: Path) -> None:
+        """Write it where open_clip looks for it: beside the weights."""
+
 
 class ClipTokenizer(TextTokenizer):
     """open_clip's byte-pair tokenizer, whose vocabulary comes with the package."""
@@ -87,6 +91,9 @@ class ClipTokenizer(TextTokenizer):
 
     def save(self, folder: Path) -> None:
         """Write nothing: open_clip's vocabulary has been the same since 2021, and the fingerprint tells."""
+
+    def save_beside(self, folder: Path) -> None:
+        """Write nothing: open_clip brings it."""
 
 
 @functools.cache
@@ -138,7 +145,10 @@ class HubTokenizer(TextTokenizer):
         return _digest([content, self.context_length, self._options])
 
     def save(self, folder: Path) -> None:
-        self._tokenizer.save_pretrained(str(folder / FOLDER))
+        self.save_beside(folder / FOLDER)
+
+    def save_beside(self, folder: Path) -> None:
+        self._tokenizer.save_pretrained(str(folder))
 
 
 def build(text_config: Mapping[str, Any], folder: Path | None = None) -> TextTokenizer:

@@ -45,8 +45,8 @@ def comparatives(data: str, count: int) -> list[str]:
     from pcclip.plugins import registry
     from pcclip.types import CaptionPair, Comparative
 
-    captions = [example.caption for example in read(data).examples if example.caption]
-    pairs = [CaptionPair(captions[i], captions[j]) for i, j in choose_pairs(captions, count, 0)]
+    examples = read(data).examples
+    pairs = [CaptionPair(examples[i].caption, examples[j].caption) for i, j in choose_pairs(examples, count, 0)]
     with registry().captioner("template") as captioner:
         written = [answer.text for answer in captioner.describe(pairs) if isinstance(answer, Comparative)]
     return [written[k % len(written)] for k in range(count)]
