@@ -82,6 +82,7 @@ class Batches:
     _caption_of: Tensor | None = field(init=False, default=None)
     _pictures: Tensor | None = field(init=False, default=None)
     _originals: Tensor | None = field(init=False, default=None)
+    _first_caption: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         texts = list(self.pairs.texts)
@@ -104,8 +105,6 @@ class Batches:
             self._first_caption = len(texts)
             texts += different
         self._tokens = self.embedder.tokenize(texts)
-
-    _first_caption: int = field(init=False, default=0)
 
     def request(self, rows: Tensor) -> Request:
         """Return the texts that the batch of these (B,) rows encodes."""

@@ -38,6 +38,7 @@ class Checkpoint:
         device_rng: the random state of the device that is trained on, where it has its own.
         best: the step whose weights measured best so far, the measure, and how many times since it was measured
             without getting better; empty where nothing is measured.
+        keeps: a step whose checkpoint is kept beside the last ones, because training may end in its weights.
     """
 
     step: int
@@ -46,10 +47,11 @@ class Checkpoint:
     rng: Tensor
     device_rng: Tensor | None = None
     best: Mapping[str, Any] = field(default_factory=dict)
+    keeps: int | None = None
 
 
 def save(folder: Path, checkpoint: Checkpoint, identity: str, keep: int) -> None:
-    """Write ``folder/step-N`` as a whole, then remove all but the last ``keep`` and the best one.
+    """Write ``folder/step-N`` as a whole, then remove all but the last ``keep`` and the one it keeps.
 
     Args:
         identity: hash of what the training depends on; a checkpoint of another training is passed over.
@@ -72,24 +74,23 @@ def save(folder: Path, checkpoint: Checkpoint, identity: str, keep: int) -> None
         write_json(
             building / "state.json",
             {"schema": SCHEMA, "step": checkpoint.step, "identity": identity, "best": checkpoint.best}
-            | {"sha256": hashes},
+            | {"keeps": checkpoint.keeps, "sha256": hashes},
         )
     for old in _all(folder)[:-keep]:
-        if old != _path(folder, checkpoint.best.get("step", -1)):
+        if checkpoint.keeps is None or old != _path(folder, checkpoint.keeps):
             shutil.rmtree(old)
 
 
 def load_latest(folder: Path, identity: str) -> Checkpoint | None:
     """Return the newest usable checkpoint; a torn or foreign one is named in a warning and passed over.
 
-    One whose best checkpoint is torn is passed over too: going on from it could not end in that one's weights.
+    One that keeps a torn checkpoint is passed over too: going on from it could not end in that one's weights.
     """
     for path in reversed(_all(folder)):
         try:
             found = _load(path, identity)
-            best = found.best.get("step")
-            if best not in (None, found.step):
-                _load(_path(folder, best), identity)
+            if found.keeps is not None and found.keeps != found.step:
+                _load(_path(folder, found.keeps), identity)
             return found
         except PcclipError as error:
             log.warning("passed over checkpoint %s: %s", path, error.message)
@@ -146,7 +147,7 @@ def _load(path: Path, identity: str) -> Checkpoint:
     except SafetensorError as error:
         raise PcclipError(f"it cannot be read: {error}") from None
     rng, device_rng = optimizer.pop("rng"), optimizer.pop("device_rng", None)
-    return Checkpoint(state["step"], parameters, optimizer, rng, device_rng, state.get("best", {}))
+    return Checkpoint(state["step"], parameters, optimizer, rng, device_rng, state["best"], state["keeps"])
 
 
 def _path(folder: Path, step: int) -> Path:

@@ -212,6 +212,7 @@ class _Trainer:
             torch.get_rng_state(),
             torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else None,
             self.best.as_json(),
+            self.best.step if self.config.keep_best else None,
         )
         self.text_pass.processes.told(
             lambda: checkpoint.save(self.checkpoints, state, self.identity, self.config.keep_checkpoints)
@@ -241,7 +242,7 @@ class _Trainer:
             )
         before = self.best
         self.best = before.after(self.done, measured[self.config.monitor])
-        self._improved = self.best.step != before.step
+        self._improved = self.config.keep_best and self.best.step != before.step
         return measured
 
     def _failure(self, rows: Tensor, loss: float, norm: float) -> RunError:

@@ -71,17 +71,21 @@ class TensorBoard:
 
 
 class Wandb:
-    """Sends records to Weights & Biases, as the environment (``WANDB_MODE``, ``WANDB_PROJECT``) says; a run that was
-    cut off goes on under its own id."""
+    """Sends records to Weights & Biases, as the environment (``WANDB_MODE``, ``WANDB_PROJECT``) says.
+
+    A run that was cut off goes on under its own id.
+
+    Args:
+        folder: where its files lie; wandb itself calls it ``wandb``.
+    """
 
     def __init__(self, folder: Path, identity: str, settings: Mapping[str, Any]) -> None:
         try:
             import wandb
         except ImportError as error:
             raise _missing("wandb", error) from error
-        folder.mkdir(exist_ok=True)
         name = hashlib.blake2b(f"{identity} {folder.resolve()}".encode(), digest_size=8).hexdigest()
-        self._run = wandb.init(dir=str(folder), id=name, resume="allow", config=dict(settings))
+        self._run = wandb.init(dir=str(folder.parent), id=name, resume="allow", config=dict(settings))
 
     def record(self, step: int, values: Mapping[str, float]) -> None:
         self._run.log(dict(values), step=step)

@@ -181,6 +181,29 @@ def test_killed_while_training_it_ends_in_the_same_weights(finished: Path, tmp_p
     assert json.loads((out / "evaluation.json").read_text()) == json.loads((finished / "evaluation.json").read_text())
 
 
+def test_killed_with_everything_on_it_ends_in_the_same_weights(tmp_path: Path) -> None:
+    extra = ["--keep-best", "--log-to", "tensorboard", "--loss-retain-target", "images"]
+    settings = flags(
+        loss="contrastive+0.5*retain+0.2*antisymmetry", train="lora", chunk_size=5, eval_every=2, patience=9,
+        false_negatives="mask", hard_negatives=0.25, keep_checkpoints=1, weight_decay=0.1, schedule="cosine",
+    )  # fmt: skip
+
+    def command(out: Path) -> list[str]:
+        return [sys.executable, "-m", "pcclip_cli", "finetune", *settings, *extra, "--out", str(out), "-q"]
+
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    kill_when(command(cut), (cut / "checkpoints" / "step-00000004").exists)
+    subprocess.run(command(cut), check=True)
+    subprocess.run(command(whole), check=True)
+    assert (cut / "model/model.safetensors").read_bytes() == (whole / "model/model.safetensors").read_bytes()
+    assert json.loads((cut / "evaluation.json").read_text()) == json.loads((whole / "evaluation.json").read_text())
+    assert list((cut / "tensorboard").iterdir())
+    record = json.loads((whole / "run.json").read_text())
+    assert record["stages"]["train"]["kept"] in (2, 4, 6)
+    assert record["stages"]["embed"]["validation"] >= 2
+    assert pcclip.load(whole).embedder.image_fingerprint == pcclip.registry().embedder("mini").image_fingerprint
+
+
 def test_killed_while_describing_with_a_language_model_it_ends_in_the_same_weights(tmp_path: Path) -> None:
     settings = flags(captioner="llama", pairs=40, eval_pairs=12, max_steps=2, data="scenes:40")
 

@@ -315,6 +315,11 @@ def test_training_stops_when_the_measure_does_not_get_better_and_keeps_the_best(
     embedder, trained, seen = run_measured(tmp_path / "last", values, **settings)
     assert (trained.steps, trained.kept, trained.best) == (8, 8, 0.5)
     assert torch.equal(embedder.table, seen[-1].table)
+    kept = sorted(path.name for path in (tmp_path / "last" / "checkpoints").iterdir())
+    assert kept == ["step-00000008"]
+    again, trained, seen_again = run_measured(tmp_path / "last", values, **settings)
+    assert (trained.steps, seen_again) == (8, []), "it has stopped for good"
+    assert torch.equal(again.table, embedder.table)
     embedder, trained, seen = run_measured(tmp_path / "best", values, keep_best=True, **settings)
     assert (trained.steps, trained.kept, trained.best) == (8, 4, 0.5)
     assert torch.equal(embedder.table, seen[1].table)
