@@ -1,4 +1,4 @@
-"""How many CPU threads torch takes."""
+"""How many CPU threads torch takes, and whoever takes turns with it."""
 
 from __future__ import annotations
 
@@ -15,3 +15,11 @@ def available_cores() -> int:
 def set_threads(threads: int | None) -> None:
     """Give torch this many CPU threads; None means the cores this process may use."""
     torch.set_num_threads(threads or available_cores())
+
+
+def chosen_threads() -> int:
+    """Return the number of CPU threads that torch was given, for what computes beside it, such as a captioner.
+
+    Where nobody called :func:`set_threads`, it is torch's own choice, which heeds ``OMP_NUM_THREADS``.
+    """
+    return torch.get_num_threads()

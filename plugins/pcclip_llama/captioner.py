@@ -11,23 +11,31 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import cached_property
 
 from pcclip import quality
+from pcclip.errors import UsageError
 from pcclip.form import compose
 from pcclip.interfaces import Captioner
-from pcclip.prompts import SHORT, template_from_file
-from pcclip.threads import available_cores
+from pcclip.prompts import SHOT_SETS, template_from_file
+from pcclip.threads import chosen_threads
 from pcclip.types import CaptionPair, Comparative, Rejection
 from pcclip_llama import engine, models, prompts, slots
 from pcclip_llama.engine import Answer, Engine, Job
+from pcclip_llama.library import ChatFormat, read_chat_format
 from pcclip_llama.native import Context, Sampling
 from pcclip_llama.options import LlamaOptions
+from pcclip_llama.prompts import Prompt, PromptSet
 
 # Cells for each pair at work beside the shared prefix: two captions, the fixed words, the answer.
 # Longer captions still work, with fewer pairs at a time.
 _CELLS_PER_PAIR = 64
 _SHARED_CELLS = 1024
-_SHORT_SHOTS = {"smollm2": 2}
+# What says where or how fast the work is done. A store that is carried to a larger machine must go
+# on being used, at the price of a rare near tie.
+_NO_MATTER = frozenset(("n_threads", "n_gpu_layers", "main_gpu", "use_mmap", "use_mlock"))
 
 _Key = tuple[int, int]  # index of the pair in the chunk, attempt
 
@@ -35,8 +43,9 @@ _Key = tuple[int, int]  # index of the pair in the chunk, attempt
 class LlamaCaptioner(Captioner):
     """Writes comparatives with a GGUF model through llama.cpp.
 
-    The model is loaded at the first ``describe``, so that a process may still fork before it. Every
-    ``describe`` starts from a cleared cache: its answers depend on its pairs alone.
+    The model is loaded at the first ``describe``, so that a process may still fork before it; the
+    fingerprint may read its chat template before. Every ``describe`` starts from a cleared cache: its
+    answers depend on its pairs alone.
 
     Raises:
         MissingDependencyError: llama-cpp-python or the model is missing; the hint is the command that brings it.
@@ -47,35 +56,40 @@ class LlamaCaptioner(Captioner):
         self.options = options
         self.chunk_size = options.chunk_size
         self._path = models.resolve(options.model)
-        self._prompts = (
-            prompts.PromptSet([prompts.from_template(template_from_file(options.prompt))])
-            if options.prompt
-            else prompts.built_in(_SHORT_SHOTS.get(options.model, len(SHORT)))
-        )
+        self._parts = template_from_file(options.prompt) if options.prompt else None
         small = options.guide == "auto" and options.model in models.NAMES
         self._guided = options.guide == "always" or small
         self._fingerprint: str | None = None
         self._context: Context | None = None
         self._engine: Engine | None = None
+        self._asked: list[Prompt] = []
+
+    @property
+    def label(self) -> str:
+        """``llama`` and the model's name, without the folders it lies in."""
+        model = self.options.model
+        return f"llama {model if model in models.NAMES or model.startswith('hf:') else self._path.name}"
 
     @property
     def fingerprint(self) -> str:
         """Hash of the model's content, the prompt, the sampling, and the versions of engine and filter.
 
-        n_parallel and n_ctx are in it, for the make-up of a batch decides near ties between tokens.
-        n_threads and n_gpu_layers are not: they say which machine does the work, and a store that is
-        carried to a larger machine must go on being used, at the price of a rare near tie.
+        n_parallel, n_ctx and n_batch are in it, for the make-up of a batch decides near ties between
+        tokens. n_threads and n_gpu_layers are not: they say which machine does the work.
+
+        Raises:
+            PluginError: the model or its chat template cannot be read.
         """
         if self._fingerprint is None:
             sampled = self.options.model_dump(
-                mode="json", exclude={"model", "prompt", "guide", "n_threads", "n_gpu_layers"}
+                mode="json", exclude={"model", "prompt", "template", "guide", *_NO_MATTER}
             )
             parts = {
                 "model": models.file_hash(self._path),
                 "prompt": self._prompts.text,
                 "options": sampled,
                 "guided": self._guided,
-                "engine": [engine.VERSION, engine.N_BATCH, _SHARED_CELLS, _CELLS_PER_PAIR],
+                "engine": [engine.VERSION, _SHARED_CELLS, _CELLS_PER_PAIR],
                 "quality": quality.VERSION,
             }
             canonical = json.dumps(parts, sort_keys=True).encode()
@@ -86,8 +100,8 @@ class LlamaCaptioner(Captioner):
         """Yield exactly one answer for each pair, as each is done.
 
         Raises:
-            PluginError: llama.cpp cannot load the model or fails, or ``describe`` is called again
-                before the last answer of this call was read.
+            PluginError: llama.cpp cannot load the model or fails, its chat template cannot be used, or
+                ``close`` or ``describe`` is called before the last answer of this call was read.
         """
         if not pairs:
             return
@@ -95,38 +109,71 @@ class LlamaCaptioner(Captioner):
         # Long ones first: a long one that starts last would be decoded alone while the others are done.
         first = (self._job(index, pair, 0) for index, pair in enumerate(pairs))
         jobs = deque(sorted(first, key=lambda job: (-job.prefix, -len(job.prompt))))
-        for answer in running.run(jobs):
-            index, attempt = answer.job.key
-            pair = pairs[index]
-            text, reason = _judge(pair, answer)
-            if reason is None:
-                yield Comparative(pair, text)
-            elif attempt == 0 and self.options.retry_temperature > 0:
-                jobs.appendleft(self._job(index, pair, 1))  # next, while the others' prompt is at hand
-            else:
-                yield Rejection(pair, reason, text)
+        with closing(running.run(jobs)) as answers:
+            for answer in answers:
+                index, attempt = answer.job.key
+                pair = pairs[index]
+                text, reason = _judge(pair, answer)
+                if reason is None:
+                    yield Comparative(pair, text)
+                elif attempt == 0 and self.options.retry_temperature > 0:
+                    jobs.appendleft(self._job(index, pair, 1))  # next, while the others' prompt is at hand
+                else:
+                    yield Rejection(pair, reason, text)
 
     def close(self) -> None:
         """Free the model; the next ``describe`` would load it again."""
+        if self._engine is not None:
+            self._engine.stop()
         if self._context is not None:
             self._context.close()
         self._context = self._engine = None
 
+    @cached_property
+    def _prompts(self) -> PromptSet:
+        format_ = self._chat_format()
+        if format_ is None:
+            return PromptSet([prompts.from_template(self._parts)]) if self._parts else prompts.built_in()
+        from pcclip_llama import chat  # jinja2 comes with llama-cpp-python, and completion does without both
+
+        if self._parts:
+            return PromptSet([chat.chat_from_template(format_, self._parts, str(self._path))])
+        return PromptSet(chat.built_in_chat(format_, SHOT_SETS, str(self._path)))
+
+    def _chat_format(self) -> ChatFormat | None:
+        """Return the chat template to ask through, or None where the model is to continue a text."""
+        wanted = self.options.template
+        if wanted == "completion" or (wanted == "auto" and self.options.model in models.BASE):
+            return None
+        found = read_chat_format(self._path)
+        if found is None and wanted == "chat":
+            raise UsageError(
+                f"{self._path} has no chat template", "Leave it to continue a text: --captioner-template completion"
+            )
+        return found
+
     def _load(self) -> Engine:
         if self._engine is None:
             options = self.options
-            parallel, shared = options.n_parallel, len(self._prompts.prompts)
-            self._context = Context(
+            prompts_ = self._prompts.prompts
+            parallel = options.n_parallel
+            self._context = context = Context(
                 self._path,
                 n_ctx=options.n_ctx or _SHARED_CELLS + parallel * _CELLS_PER_PAIR,
-                n_sequences=parallel + shared,
-                n_batch=engine.N_BATCH,
-                n_threads=options.n_threads or available_cores(),
+                n_sequences=parallel + len(prompts_),
+                n_batch=options.n_batch,
+                n_threads=options.n_threads or chosen_threads(),
                 n_gpu_layers=options.n_gpu_layers,
+                main_gpu=options.main_gpu,
+                flash_attn=options.flash_attn,
+                cache_type=options.cache_type,
+                use_mmap=options.use_mmap,
+                use_mlock=options.use_mlock,
             )
             try:
-                prefixes = [self._context.tokenize(p.prefix, start=True, special=True) for p in self._prompts.prompts]
-                self._engine = Engine(self._context, prefixes, parallel)
+                self._asked = [_with_markers_bridged(context, prompt) for prompt in prompts_]
+                prefixes = [context.tokenize(prompt.prefix, start=True, special=True) for prompt in prompts_]
+                self._engine = Engine(context, list(map(context.without_double_start, prefixes)), parallel)
             except BaseException:
                 self.close()
                 raise
@@ -136,14 +183,14 @@ class LlamaCaptioner(Captioner):
         assert self._context is not None
         options = self.options
         number = self._prompts.choose(pair)
-        prompt = self._prompts.prompts[number]
+        prompt = self._asked[number]
         first, second = self._caption(pair.first), self._caption(pair.second)
         guided = attempt > 0 or self._guided
         one = slots.first_slot(first, self._limit(first), guided=guided)
         other = slots.second_slot(second, self._limit(second), guided=guided)
         if prompt.bridge:
             tokens = self._context.tokenize_after("\n", prompt.query(first, second))
-            tokens += self._context.tokenize(prompt.bridge, special=True)
+            tokens += self._context.tokenize_after("a", prompt.bridge, special=True)
             tokens += self._context.tokenize_after("\n", prompt.opening + one.start)
         else:
             tokens = self._context.tokenize_after("\n", prompt.query(first, second) + one.start)
@@ -183,6 +230,14 @@ class LlamaCaptioner(Captioner):
         """Return the most tokens to write about a caption: twice its own and some, else a model has run astray."""
         assert self._context is not None
         return min(self.options.max_tokens, 16 + 2 * len(self._context.tokenize(caption)))
+
+
+def _with_markers_bridged(context: Context, prompt: Prompt) -> Prompt:
+    """Return the prompt with markers after its captions read as such, where a user's file has some there."""
+    after = prompt.after_second
+    if context.tokenize(after, special=True) == context.tokenize(after):
+        return prompt
+    return replace(prompt, after_second="", bridge=after + prompt.bridge)
 
 
 def _judge(pair: CaptionPair, answer: Answer[_Key]) -> tuple[str, str | None]:

