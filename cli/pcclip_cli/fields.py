@@ -44,6 +44,7 @@ def option(name: str, info: FieldInfo, prefix: str = "") -> click.Option:
     if not required and info.default is not None:
         settings |= {"default": info.get_default(call_default_factory=True), "show_default": True}
     if annotation is bool:
+        settings["show_default"] = "on" if info.default else "off"  # click's own text repeats the flag's name
         return click.Option([f"{declaration}/--no-{flag}"], **settings)
     if typing.get_origin(annotation) in (list, tuple):
         item = (typing.get_args(annotation) or (str,))[0]
