@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from pcclip.batches import TrainingPairs
-from pcclip.card import model_card
+from pcclip.card import MEASURES, model_card
 from pcclip.comparatives import ComparativeStore, rejection_counts
 from pcclip.config import FinetuneConfig
 from pcclip.data import Dataset, read, write_quarantine
@@ -294,6 +294,11 @@ def _train(
     if config.measures:
         validation = _held_out(pictures, pictures.validation, described.validation, embedder, run)
         measure = functools.partial(evaluate, embedder, validation)
+        if config.monitor not in (there := measure()):
+            raise RunError(
+                f"the validation pictures give no measure {config.monitor!r}",
+                f"Choose another one with --monitor: {', '.join(name for name in MEASURES if name in there)}",
+            )
     scope = result_scope(config.train)
     original = {name: p.detach().clone() for name, p in embedder.trainable(scope).items()}
     run.stage("train", "running", texts=len(kept), too_long=len(directed) - len(kept))
