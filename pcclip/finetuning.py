@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from pcclip import scopes, watching
 from pcclip.batches import TrainingPairs
 from pcclip.card import MEASURES, model_card
 from pcclip.comparatives import ComparativeStore, rejection_counts
@@ -30,7 +31,6 @@ from pcclip.processes import Processes, launched
 from pcclip.progress import NoProgress, Progress
 from pcclip.runs import RunFolder, open_run
 from pcclip.saved import save
-from pcclip.scopes import result_scope
 from pcclip.threads import available_cores, set_threads
 from pcclip.training import train
 from pcclip.types import CaptionPair, Comparative, Example, FloatArray, Quarantined, Rejection
@@ -67,7 +67,9 @@ def finetune(config: FinetuneConfig, out: str | Path, *, progress: Progress | No
     Raises:
         PcclipError: of the kind that fits; the message says what to do.
     """
-    loss = make_loss(config.loss, config.loss_options)  # a wrong name or option is said now, not hours later
+    loss = make_loss(config.loss, config.loss_options)  # a wrong name or a missing package is said now, not hours later
+    scopes.require(config.train)
+    watching.require(config.log_to)
     with launched() as processes:
         set_threads(config.threads or available_cores() // processes.neighbours or 1)
         if processes.rank:
@@ -299,7 +301,7 @@ def _train(
                 f"the validation pictures give no measure {config.monitor!r}",
                 f"Choose another one with --monitor: {', '.join(name for name in MEASURES if name in there)}",
             )
-    scope = result_scope(config.train)
+    scope = scopes.result_scope(config.train)
     original = {name: p.detach().clone() for name, p in embedder.trainable(scope).items()}
     run.stage("train", "running", texts=len(kept), too_long=len(directed) - len(kept))
     team.go(pairs)
@@ -343,7 +345,7 @@ def average(embedder: Embedder, original: dict[str, torch.Tensor], config: Finet
     """Replace the trained parameters by ``alpha · tuned + (1 - alpha) · original`` (WiSE-FT, arXiv:2109.01903)."""
     if config.alpha < 1:
         with torch.no_grad():
-            for name, parameter in embedder.trainable(result_scope(config.train)).items():
+            for name, parameter in embedder.trainable(scopes.result_scope(config.train)).items():
                 parameter.mul_(config.alpha).add_(original[name], alpha=1 - config.alpha)
 
 
