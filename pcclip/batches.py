@@ -94,12 +94,15 @@ class Batches:
             texts += known
         if self.needs & {"captions", "original_captions", "caption_images"}:
             self._need(self.pairs.captions, "the captions of the pictures")
-            different = {caption: number for number, caption in enumerate(dict.fromkeys(self.pairs.captions))}
-            self._caption_of = torch.tensor([different[caption] for caption in self.pairs.captions])
-            # any picture with the caption will do: the first
-            self._pictures = torch.full((len(different),), len(self.pairs.captions)).scatter_reduce(
-                0, self._caption_of, torch.arange(len(self.pairs.captions)), "amin"
-            )
+            # only of pictures that are trained on: one that is held out may have the same caption
+            used = torch.unique(self.pairs.first)
+            captions = [self.pairs.captions[int(picture)] for picture in used]
+            different = {caption: number for number, caption in enumerate(dict.fromkeys(captions))}
+            numbers = torch.tensor([different[caption] for caption in captions])
+            self._caption_of = torch.full((len(self.pairs.embeddings),), -1).index_copy(0, used, numbers)
+            # any of the pictures with a caption will do: the first
+            last = len(self.pairs.embeddings)
+            self._pictures = torch.full((len(different),), last).scatter_reduce(0, numbers, used, "amin")
             if "original_captions" in self.needs:
                 self._originals = torch.from_numpy(self.embedder.embed_texts(list(different)))
             self._first_caption = len(texts)

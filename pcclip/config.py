@@ -70,7 +70,7 @@ class FinetuneConfig(BaseModel):
 
     train: str = Field("blocks", description="text parameters to train: blocks, text, projection, last-N or lora")
     lora_rank: int = Field(8, ge=1, description="rank of the adapters of --train lora")
-    lora_alpha: float = Field(16.0, gt=0, description="adapters are scaled by this over their rank")
+    lora_alpha: int = Field(16, ge=1, description="adapters are scaled by this over their rank")
     epochs: int = Field(3, ge=1, description="passes over the described pairs")
     max_steps: int | None = Field(None, ge=1, description="stop after this many optimizer steps")
     batch_size: int = Field(64, ge=2, description="pairs an optimizer step")

@@ -11,9 +11,12 @@ from typing import Any
 
 import torch
 
+from pcclip import scopes, watching
 from pcclip.averaging import interpolate, put_text_weights, save_weights, text_weights
 from pcclip.batches import TrainingPairs
+from pcclip.card import MEASURES
 from pcclip.config import FinetuneConfig
+from pcclip.errors import RunError
 from pcclip.evaluate import difference_cosines, evaluate, write_held_out_pairs
 from pcclip.files import read_json, write_json
 from pcclip.form import reverse
@@ -27,7 +30,7 @@ from pcclip.runs import RunFolder, open_run
 from pcclip.saved import save
 from pcclip.sweep import sweep
 from pcclip.threads import available_cores, set_threads
-from pcclip.training import train
+from pcclip.training import Measure, train
 from pcclip.types import Comparative
 
 
@@ -60,10 +63,12 @@ def finetune(config: FinetuneConfig, out: str | Path, *, progress: Progress | No
     Raises:
         PcclipError: of the kind that fits; the message says what to do.
     """
-    # A wrong name or option is said now: not hours later, and before anything is written.
+    # A wrong name or option, or a missing package, is said now: not hours later, and before anything is written.
     loss = make_loss(config.loss, config.loss_options)
     registry().parse_options("embedder", config.backbone, config.backbone_options)
     registry().parse_options("captioner", config.captioner, config.captioner_options)
+    scopes.require(config.train)
+    watching.require(config.log_to)
     with launched() as processes:
         set_threads(config.threads or available_cores() // processes.neighbours or 1)
         if processes.rank:
@@ -143,6 +148,7 @@ def _train(
         [one.reversed for one in kept],
         [example.caption for example in pictures.examples],
     )
+    measure = _measure(prepared, config)
     run.stage("train", "running", texts=len(kept), too_long=len(directed) - len(kept))
     team.go(pairs)
     trained = train(
@@ -152,11 +158,29 @@ def _train(
         config,
         checkpoints=run.checkpoints,
         metrics=run.metrics,
-        measure=functools.partial(evaluate, embedder, prepared.validation) if prepared.validation else None,
+        measure=measure,
         progress=progress,
         processes=team.processes,
     )
     run.stage("train", "done", steps=trained.steps, kept=trained.kept)
+
+
+def _measure(prepared: Prepared, config: FinetuneConfig) -> Measure | None:
+    """Return what measures the model on the validation pictures while it trains, None where there are none.
+
+    Raises:
+        RunError: they do not give the measure that is to be watched.
+    """
+    if prepared.validation is None:
+        return None
+    measure = functools.partial(evaluate, prepared.embedder, prepared.validation)
+    there = measure()
+    if config.monitor not in there:
+        raise RunError(
+            f"the validation pictures give no measure {config.monitor!r}",
+            f"Choose another one with --monitor: {', '.join(name for name in MEASURES if name in there)}",
+        )
+    return measure
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 
@@ -41,9 +42,9 @@ class FalseNegatives:
         self._pictures = torch.from_numpy(pictures.reshape(-1))
         self._first, self._second = self._pictures[first], self._pictures[second]
         known: dict[tuple[int, str], int] = {}
-        self._words = [
-            torch.tensor(sorted({known.setdefault(word, len(known)) for word in words_of(text)})) for text in texts
-        ]
+        words = [sorted({known.setdefault(word, len(known)) for word in words_of(text)}) for text in texts]
+        self._words = torch.tensor([word for own in words for word in own], dtype=torch.int32)
+        self._ends = [0, *itertools.accumulate(map(len, words))]
 
     def mask(self, rows: Tensor) -> Tensor:
         """Return (B, B) booleans for B row numbers: true where the two are no negatives of each other."""
@@ -58,7 +59,7 @@ class FalseNegatives:
         return same & ~opposite
 
     def _near(self, rows: Tensor, others: Tensor) -> Tensor:
-        both = [self._words[int(row)] for row in (*rows, *others)]
+        both = [self._words[self._ends[row] : self._ends[row + 1]] for row in (*rows.tolist(), *others.tolist())]
         counts = torch.tensor([len(words) for words in both], dtype=torch.float32)
         _, columns = torch.unique(torch.cat(both), return_inverse=True)
         held = torch.zeros(len(both), int(columns.max()) + 1)

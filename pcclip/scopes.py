@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import nn
@@ -62,7 +62,9 @@ def _attach(module: nn.Module, config: FinetuneConfig) -> dict[str, nn.Parameter
     the layer's own forward, where no adapter is seen; and peft's adapter of the whole layer adds itself to the
     weights and takes itself away again in each pass, which leaves rounding errors in them.
     """
-    peft = _peft()
+    require(LORA)
+    import peft
+
     attention = [name for name, child in module.named_modules() if isinstance(child, nn.MultiheadAttention)]
     settings = peft.LoraConfig(
         r=config.lora_rank,
@@ -92,11 +94,13 @@ def _detach(module: nn.Module, *, merge: bool) -> None:
         setattr(module.get_submodule(parent), own, layer.get_base_layer())
 
 
-def _peft() -> Any:
-    try:
-        import peft
-    except ImportError as error:
+def require(scope: str) -> None:
+    """Make sure that what a scope needs is installed.
+
+    Raises:
+        MissingDependencyError: it is not.
+    """
+    if scope == LORA and importlib.util.find_spec("peft") is None:
         raise MissingDependencyError(
-            f"--train lora cannot start: {error}", "Install it: pip install 'pcclip[lora]'"
-        ) from error
-    return peft
+            "--train lora cannot start: No module named 'peft'", "Install it: pip install 'pcclip[lora]'"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -138,6 +139,17 @@ def watching(
             folder = metrics.parent / name
             keep(TensorBoard(folder, step) if name == "tensorboard" else Wandb(folder, identity, settings))
         yield Watchers(made)
+
+
+def require(names: Sequence[str]) -> None:
+    """Make sure that the packages of these watchers are installed.
+
+    Raises:
+        MissingDependencyError: one is not.
+    """
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise _missing(name, ImportError(f"No module named {name!r}"))
 
 
 def _step_of(line: str, otherwise: int) -> int:

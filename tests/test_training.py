@@ -406,3 +406,15 @@ def test_batches_bring_what_is_needed_and_nothing_else() -> None:
         holders = [k for k, other in enumerate(found.captions) if other == caption]
         assert any(torch.equal(picture, found.embeddings[k]) for k in holders)
     torch.testing.assert_close(batch.image_differences, found.differences(rows))
+
+
+def test_a_held_out_picture_with_the_same_caption_is_not_trained_on() -> None:
+    found = pairs()
+    first = torch.where(found.first == 0, 10, found.first)  # picture 10 has the caption of picture 0
+    found = replace(found, first=first)
+    batches = Batches(HashEmbedder(), found, frozenset({"captions", "caption_images"}))
+    request = batches.request(torch.arange(len(found)))
+    images = batches.batch(request, torch.zeros(len(request.tokens), 32)).caption_images
+    assert images is not None
+    assert not any(torch.equal(image, found.embeddings[0]) for image in images)
+    assert any(torch.equal(image, found.embeddings[10]) for image in images)

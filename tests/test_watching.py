@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
 
 import pytest
 
+import pcclip
 from pcclip.config import make_config
 from pcclip.errors import MissingDependencyError, UsageError
 from pcclip.watching import watching
@@ -57,3 +59,18 @@ def test_names_are_read_with_commas_and_checked() -> None:
     assert make_config(data="d", log_to=["wandb", "tensorboard,wandb"]).log_to == ("wandb", "tensorboard")
     with pytest.raises(UsageError, match="'mlflow'"):
         make_config(data="d", log_to="mlflow")
+
+
+@pytest.mark.parametrize(
+    ("settings", "package"),
+    [({"log_to": "wandb"}, "wandb"), ({"log_to": "tensorboard"}, "tensorboard"), ({"train": "lora"}, "peft")],
+)
+def test_what_is_missing_is_said_before_the_run_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], package: str
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == package else real(name, *a))
+    with pytest.raises(MissingDependencyError, match=package) as caught:
+        pcclip.finetune(make_config(data="scenes:20", captioner="template", **settings), tmp_path / "run")
+    assert "pip install" in str(caught.value)
+    assert not (tmp_path / "run").exists()

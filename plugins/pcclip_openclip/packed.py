@@ -40,7 +40,7 @@ def run(blocks: nn.ModuleList, embedded: Tensor, lengths: Tensor) -> Tensor:
     """
     order = torch.argsort(lengths, stable=True)
     layout = _Layout.of(lengths[order], by_length=embedded.device.type == "cpu")
-    hidden = embedded[order][layout.real]
+    hidden = embedded[order, : layout.real.shape[1]].flatten(0, 1)[layout.places]
     for block in blocks[:-1]:
         hidden = _block(block, hidden, layout)
     ends = _last_block(blocks[-1], hidden, layout)
@@ -53,12 +53,14 @@ class _Layout:
 
     Attributes:
         real: (n, L) booleans, the tokens that are no padding.
+        places: (tokens,) where they lie in (n·L,).
         ends: (n,) places of the last tokens.
         groups: number and length of texts that are equally long, one group after the other, or None where attention
             sees all texts at once, padded: many small products are slow on a GPU.
     """
 
     real: Tensor
+    places: Tensor
     ends: Tensor
     groups: list[tuple[int, int]] | None
 
@@ -69,13 +71,12 @@ class _Layout:
         if by_length:
             values, counts = torch.unique_consecutive(lengths, return_counts=True)
             groups = list(zip(counts.tolist(), values.tolist(), strict=True))
-        return cls(real, lengths.cumsum(0) - 1, groups)
+        return cls(real, real.flatten().nonzero()[:, 0], lengths.cumsum(0) - 1, groups)
 
     def padded(self, rows: Tensor) -> Tensor:
         """Return (n, L, ...) of (tokens, ...) rows, zeros where there is no token."""
-        out = rows.new_zeros(*self.real.shape, *rows.shape[1:])
-        out[self.real] = rows
-        return out
+        out = rows.new_zeros(self.real.numel(), *rows.shape[1:]).index_copy(0, self.places, rows)
+        return out.view(*self.real.shape, *rows.shape[1:])
 
 
 def _block(block: Any, hidden: Tensor, layout: _Layout) -> Tensor:
@@ -101,8 +102,7 @@ def _last_block(block: Any, hidden: Tensor, layout: _Layout) -> Tensor:
 def _attend(joint: Tensor, heads: int, layout: _Layout) -> Tensor:
     """Return (tokens, width) of (tokens, 3·width) queries, keys and values: each token sees those before it."""
     if layout.groups is None:
-        out = _causal(layout.padded(joint), heads)
-        return out[layout.real]
+        return _causal(layout.padded(joint), heads).flatten(0, 1)[layout.places]
     parts = torch.split(joint, [count * length for count, length in layout.groups])
     rows = [
         _causal(part.view(count, length, -1), heads).flatten(0, 1)
