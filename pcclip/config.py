@@ -99,7 +99,8 @@ class FinetuneConfig(BaseModel):
     alpha: float | Literal["auto"] = Field(
         1.0,
         description="weight of the tuned parameters in the result, the rest being the original's: above 0 to 1; auto "
-        "takes the alpha of the sweep with the best difference accuracy among those that lower no other measure",
+        "takes the alpha of the sweep with the best difference accuracy among those that lower no other measure of the "
+        "validation pictures",
     )
     sweep_alpha: tuple[float, ...] = Field(
         (), description="measure these alphas, such as 0,0.25,0.5,0.75,1, on held-out pictures; 0 is always measured"

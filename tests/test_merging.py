@@ -79,7 +79,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     for name, changes in {
         "tuned": {},
         "half": {"alpha": 0.5},
-        "swept": {"alpha": "auto", "sweep_alpha": "0.5,0.1,1"},
+        "swept": {"sweep_alpha": "0.5,0.1,1"},
+        "auto": {"alpha": "auto", "sweep_alpha": "0.5,0.1,1"},
         "other": {"seed": 1},
         "plain": {"backbone": "plain", "max_steps": 2},
         "foreign": {"backbone": "foreign", "max_steps": 2},
@@ -204,8 +205,8 @@ def test_a_sweep_measures_each_alpha_and_keeps_table_and_plot(runs: Mapping[str,
     found = read_sweep(runs["swept"])
     assert found is not None
     assert [row.alpha for row in found.rows] == [0, 0.1, 0.5, 1]
-    assert found.rule == RULE
-    assert found.chosen == choose(found.rows)
+    assert found.pictures == "held-out"
+    assert found.chosen == 1
     own = json.loads((runs["tuned"] / "evaluation.json").read_text())
     half = json.loads((runs["half"] / "evaluation.json").read_text())
     assert found.rows[0].measures == own["before"]
@@ -224,6 +225,19 @@ def test_a_sweep_measures_each_alpha_and_keeps_table_and_plot(runs: Mapping[str,
     assert {"0", "0.1", "0.5", "1", "difference accuracy, %", "zero-shot accuracy, %"} <= texts
 
 
+def test_pictures_that_choose_alpha_neither_train_nor_judge(runs: Mapping[str, Path]) -> None:
+    found, record = read_sweep(runs["auto"]), json.loads((runs["auto"] / "run.json").read_text())
+    assert found is not None
+    assert (found.pictures, found.rule, found.chosen) == ("validation", RULE, choose(found.rows))
+    counts = record["stages"]["embed"]
+    assert found.rows[0].measures["pictures"] == counts["validation"] > 0
+    assert counts["training"] + counts["validation"] + counts["held_out"] == counts["pictures"]
+    after = json.loads((runs["auto"] / "evaluation.json").read_text())["after"]
+    assert after["pictures"] == counts["held_out"]
+    model = read_record(runs["auto"] / "model")["trained"]
+    assert model["alpha"] == found.chosen
+
+
 def test_a_finished_run_is_swept_to_the_same_table(runs: Mapping[str, Path], tmp_path: Path) -> None:
     shutil.copytree(runs["tuned"], tmp_path / "run")
     model = {path: path.read_bytes() for path in (tmp_path / "run" / "model").iterdir()}
@@ -234,14 +248,15 @@ def test_a_finished_run_is_swept_to_the_same_table(runs: Mapping[str, Path], tmp
     assert late is not None
     assert late.rows == own.rows
     assert late.chosen == 1
-    assert f"--alpha auto would take {own.chosen:g}" in done.stdout
+    assert f"--alpha auto would take {choose(own.rows):g}" in done.stdout
     assert {path: path.read_bytes() for path in (tmp_path / "run" / "model").iterdir()} == model
     pcclip.merge([tmp_path / "run"], tmp_path / "known", alpha=0.1)  # measured by now
     assert read_record(tmp_path / "known")["trained"]["after"] == late.rows[1].measures
     auto = run("merge", runs["half"], "--sweep-alpha", "0.1,0.5,1", "--alpha", "auto", "--out", tmp_path / "auto", "-q")
     assert auto.exit_code == 0, auto.output
-    assert fingerprint(tmp_path / "auto") == fingerprint(runs["swept"])
-    for folder, said in ((tmp_path / "auto", True), (runs["swept"] / "model", True), (tmp_path / "known", False)):
+    pcclip.merge([runs["tuned"]], tmp_path / "same", alpha=choose(own.rows))
+    assert fingerprint(tmp_path / "auto") == fingerprint(tmp_path / "same")
+    for folder, said in ((tmp_path / "auto", True), (runs["auto"] / "model", False), (tmp_path / "known", False)):
         assert ("was chosen on the same held-out pictures" in (folder / "README.md").read_text()) == said
     with pytest.raises(RunError, match="a model without its run"):
         pcclip.sweep_run(tmp_path / "known")
