@@ -50,7 +50,7 @@ class FinetuneConfig(BaseModel):
     captioner: str = Field("llama", description="who writes how two pictures differ")
     captioner_options: dict[str, Any] = Field(default_factory=dict, description="options of the captioner")
     loss: str = Field(
-        "contrastive", description="what training minimises: a loss, or a weighted sum such as contrastive+0.5*retain"
+        "contrastive+0.5*retain", description="what training minimises: a loss, or a weighted sum of losses"
     )
     loss_options: dict[str, Any] = Field(
         default_factory=dict, description="options of the loss; of a sum, a table of options for each loss"

@@ -34,6 +34,6 @@ class RetainOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     target: Literal["text", "images"] = Field(
-        "text", description="keep captions near their original embeddings (text), or near their pictures (images)"
+        "images", description="keep captions near their pictures (images), or near their original embeddings (text)"
     )
     temperature: float = Field(0.1, gt=0, description="of the caption-picture cosines, where the target is images")

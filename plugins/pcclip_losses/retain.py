@@ -11,11 +11,11 @@ from pcclip_losses.options import RetainOptions
 
 
 class RetainLoss(Loss):
-    """Keep plain captions where they were, or near their pictures, while comparatives are learned.
+    """Keep plain captions near their pictures, or where they were, while comparatives are learned.
 
-    Target ``text``: the mean over the batch's captions of ``1 - <g(c), g_0(c)>``, with ``g_0`` the text
-    tower before training. Target ``images``: CLIP's own loss, the symmetric cross entropy of
-    ``<g(c_k), f(I_l)> / temperature`` (arXiv:2103.00020, figure 3).
+    Target ``images``: CLIP's own loss, the symmetric cross entropy of ``<g(c_k), f(I_l)> / temperature``
+    (arXiv:2103.00020, figure 3). Target ``text``: the mean over the batch's captions of
+    ``1 - <g(c), g_0(c)>``, with ``g_0`` the text tower before training.
 
     When to use: added to another loss, ``contrastive+0.5*retain``, where retrieval or zero-shot accuracy
     goes down in training. It costs about as much again as half of the texts.
