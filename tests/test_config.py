@@ -35,6 +35,7 @@ def test_a_run_can_be_fed_back_as_a_recipe(tmp_path: Path) -> None:
         captioner="template",
         backbone="vit-b-32",
         backbone_options={"pretrained": "w.pt", "image_batch_size": 4},
+        loss="contrastive",
         loss_options={"temperature": 0.2},
         images=tmp_path / "pictures",
         alpha="auto",

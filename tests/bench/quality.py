@@ -6,7 +6,6 @@ user would run it, through ``pcclip.finetune``; captioners' answers are shared b
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
