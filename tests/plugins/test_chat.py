@@ -523,6 +523,15 @@ def pictures(tmp_path: Path) -> Path:
     return table
 
 
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Kill the process at the end, so that a failed test does not wait for it."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 def test_ctrl_c_ends_the_command_at_once(server: Misbehaving, pictures: Path) -> None:
     server.behave = lambda handler, _: handler.hang()
     command = [
@@ -536,9 +545,12 @@ def test_ctrl_c_ends_the_command_at_once(server: Misbehaving, pictures: Path) ->
         server.url,
     ]
     code = "import sys; from pcclip_cli.main import main; main(sys.argv[1:], 'pcclip')"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *command], cwd=pictures.parent, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", code, *command], cwd=pictures.parent, stderr=subprocess.PIPE, text=True
+        ) as process,
+        ended(process),
+    ):
         while server.in_flight < 3:
             assert process.poll() is None
             time.sleep(0.05)
