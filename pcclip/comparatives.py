@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from pcclip.errors import RunError
+from pcclip.errors import RunError, UsageError
 from pcclip.types import CaptionPair, Comparative, Rejection
 
 SCHEMA = 1
@@ -49,13 +50,19 @@ class ComparativeStore:
     Raises:
         RunError: the file is no store, was made by a newer pcclip, cannot be opened, or another
             process writes to it.
+        UsageError: the path is a folder.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False, wait: float = 0) -> None:
         self.path = path
+        try:
+            if path.is_dir():
+                raise UsageError(f"{path} is a folder, not a store of comparatives", "Name a file: comparatives.sqlite")
+            if read_only and not path.is_file():
+                raise RunError(f"there is no store of comparatives at {path}", "pcclip describe makes one.")
+        except OSError as error:
+            raise RunError(f"{path} cannot be opened: {error.strerror or error}") from None
         self._lock = None if read_only else FileLock(path.with_name(f"{path.name}.lock"))
-        if read_only and not path.is_file():
-            raise RunError(f"there is no store of comparatives at {path}", "`pcclip describe` and `finetune` make one.")
         try:
             if self._lock:
                 self._lock.acquire(timeout=wait)
@@ -73,8 +80,10 @@ class ComparativeStore:
         path = self.path
         try:
             if read_only:
-                self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=60, uri=True)
-                self._db.execute("PRAGMA query_only=1")  # mode=ro would leave its helper files behind
+                # mode=ro would leave its helper files behind; where those cannot be made, nobody writes either
+                mode = "mode=rw" if os.access(path.parent, os.W_OK) else "mode=ro&immutable=1"
+                self._db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", timeout=60, uri=True)
+                self._db.execute("PRAGMA query_only=1")
             else:
                 self._db = sqlite3.connect(path, timeout=60)
             try:

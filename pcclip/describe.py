@@ -176,6 +176,8 @@ def describe_examples(
             f"{captioned} captions give no pair to describe with the strategy {strategy!r}",
             "Pairs need captions that differ.",
         )
+    if len(chosen) < count:
+        log.warning("only %d pairs can be described, not %d", len(chosen), count)
     make_writable_folder(store.parent)
     with captioner, ComparativeStore(store) as opened:
         fill(chosen, captioner, opened, progress=progress)

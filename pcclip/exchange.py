@@ -1,7 +1,8 @@
 """Comparatives as JSON lines: to look at, to hand on, or to bring in from elsewhere.
 
 One object a line: ``first`` and ``second`` (the captions), ``text``, ``reason`` (null where the text was
-accepted, else why it was rejected) and ``captioner`` (the fingerprint of who wrote it).
+accepted, else why it was rejected), ``captioner`` (the fingerprint of who wrote it) and ``label`` (what a
+person calls that captioner).
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ class Imported:
     Attributes:
         new: answers that were not in the store.
         known: answers to pairs that the store held already; those there were kept.
+        rejected: how many of the lines are rejections, by their own word or because they failed the check.
     """
 
     new: int
     known: int
+    rejected: int
 
 
 def export_comparatives(store: ComparativeStore, path: Path, captioner: str | None = None) -> int:
@@ -37,8 +40,12 @@ def export_comparatives(store: ComparativeStore, path: Path, captioner: str | No
 
     Raises:
         PcclipError: the file cannot be written.
+        UsageError: it is the store itself.
     """
+    if path.exists() and path.samefile(store.path):
+        raise UsageError(f"{path} is the store itself", "Export to another file.")
     make_writable_folder(path.parent)
+    labels = store.captioners()
     written = 0
     with new_file(path) as file:
         for fingerprint, answer in store.all(captioner):
@@ -48,6 +55,7 @@ def export_comparatives(store: ComparativeStore, path: Path, captioner: str | No
                 "text": answer.text,
                 "reason": answer.reason if isinstance(answer, Rejection) else None,
                 "captioner": fingerprint,
+                "label": labels.get(fingerprint),
             }
             line = json.dumps(row, ensure_ascii=False) + "\n"
             file.write(line.encode("utf-8", "backslashreplace"))
@@ -70,30 +78,36 @@ def import_comparatives(
     Raises:
         DataError: the file cannot be read, or a line is no answer; the message names the line.
     """
-    lines = 0
+    lines = rejected = 0
+    labels = {captioner: label} if captioner and label else {}
 
     def answers() -> Iterator[tuple[str, Comparative | Rejection]]:
-        nonlocal lines
+        nonlocal lines, rejected
         for number, line in enumerate(file, 1):
             if line.strip():
+                writer, own, answer = _parse(line, f"{path}, line {number}", captioner)
+                if own:
+                    labels.setdefault(writer, own)
                 lines += 1
-                yield _parse(line, f"{path}, line {number}", captioner)
+                rejected += isinstance(answer, Rejection)
+                yield writer, answer
 
     try:
         with path.open(encoding="utf-8-sig") as file:
             new = store.add_all(answers())
-        if captioner and label:
-            store.name(captioner, label)
+        for writer, own in labels.items():
+            store.name(writer, own)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from None
     if not lines:
         raise DataError(f"{path} holds no line", "It needs JSON lines with first, second and text.")
-    return Imported(new, lines - new)
+    return Imported(new, lines - new, rejected)
 
 
-def _parse(line: str, place: str, captioner: str | None) -> tuple[str, Comparative | Rejection]:
+def _parse(line: str, place: str, captioner: str | None) -> tuple[str, str | None, Comparative | Rejection]:
+    """Return the writer's fingerprint, its label where the line has one, and the answer."""
     try:
         row = json.loads(line)
     except ValueError as error:
@@ -105,13 +119,14 @@ def _parse(line: str, place: str, captioner: str | None) -> tuple[str, Comparati
         raise DataError(
             f"{place}: does not say which captioner wrote it", "Name the captioner to file it under: --captioner NAME."
         )
-    text = _text(row, "text", place, required=False) or ""
+    label = _text(row, "label", place, required=False)
+    text = _text(row, "text", place, required="reason" not in row) or ""
     try:
         pair = CaptionPair(_text(row, "first", place) or "", _text(row, "second", place) or "")
         reason = _text(row, "reason", place, required=False)
         if "reason" not in row:
             reason = check(pair, text)
-        return writer, Comparative(pair, text) if reason is None else Rejection(pair, reason, text)
+        return writer, label, Comparative(pair, text) if reason is None else Rejection(pair, reason, text)
     except UsageError as error:
         raise DataError(f"{place}: {error.message}") from None
 

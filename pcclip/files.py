@@ -27,9 +27,16 @@ def cache_folder() -> Path:
 def new_file(path: Path) -> Iterator[IO[bytes]]:
     """Yield an empty file that becomes ``path`` when the block ends well, replacing what was there.
 
+    A link's target is replaced, not the link. A device or a pipe is written to as it is.
+
     Raises:
         PcclipError: the file cannot be written.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with writing(path), path.open("wb") as file:
+            yield file
+        return
+    path = path.resolve()
     building = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:

@@ -70,8 +70,8 @@ def choose_pairs(
         attribute: a key of :attr:`Example.attributes`.
 
     Raises:
-        UsageError: the strategy lacks what it needs, or is unknown.
-        DataError: no example has a label, or the attribute.
+        UsageError: the strategy lacks what it needs or is unknown, or no example has the attribute.
+        DataError: no example has a label.
     """
     captions = [" ".join(example.caption.casefold().split()).rstrip(".") for example in examples]
     captioned = [row for row, caption in enumerate(captions) if caption]
@@ -147,7 +147,7 @@ def _differing(
     having = [row for row in rows if attribute in examples[row].attributes]
     if not having:
         known = sorted({key for row in rows for key in examples[row].attributes})
-        raise DataError(
+        raise UsageError(
             f"no captioned picture has the attribute {attribute!r}", f"There are: {', '.join(known) or 'none'}"
         )
     return (

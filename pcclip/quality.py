@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pcclip.form import take_apart
 from pcclip.types import CaptionPair
 
-VERSION = 1  # part of captioners' fingerprints: raise it when a rule changes
+VERSION = 2  # part of captioners' fingerprints: raise it when a rule changes
 
 _WORD = re.compile(
     # Scripts that put no space between words count by character.
@@ -36,6 +36,11 @@ _COMPARING = frozenset(
     heavier closer farther nearer greater single several multiple many few various colour color size shape kind type
     first second object objects thing something scene view version sign symbol letter number""".split()
 )
+# Where a caption's word was put in place of another, it is one of a kind: these leave no room for synonyms.
+_NUMBERS = frozenset("two three four five six seven eight nine ten eleven twelve dozen hundred".split())
+_OF_A_KIND = _NUMBERS | frozenset(
+    "red orange yellow green blue purple pink brown black white grey gray golden silver left right top bottom".split()
+)
 _LINK = re.compile(r"https?:|www\.|\b[\w-]+\.(?:com|org|net|html|jpe?g|png)\b", re.IGNORECASE)
 _CODE = re.compile(r"```|</?\w+>|<\||\|>|\{\w*\}|[{};]\s*$|\b(?:def|return|import)\s+\w+\s*\(|[=!]=|->|\\n")
 _CHATTER = re.compile(
@@ -43,7 +48,8 @@ _CHATTER = re.compile(
     r"\bsure[,!]|\bhere is\b",
     re.IGNORECASE,
 )
-_NO_LANGUAGE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]")
+# control characters, such as change the direction of all that follows, and what is left of broken ones
+_NO_LANGUAGE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffd]")
 _OPENING = re.compile(r"\bthe (?:first|second) (?:image|picture|photo)\b", re.IGNORECASE)
 _SAME_CHARACTER = re.compile(r"([^\W\d_])\1{3,}|([^\w\s.])\2{3,}|\.{4,}", re.IGNORECASE)
 
@@ -104,16 +110,17 @@ def content_words(text: str) -> frozenset[str]:
 
 
 def is_invented(reading: Reading) -> bool:
-    """Tell whether more than a quarter of a half's content words are in neither caption.
+    """Tell whether a half has a number, colour or place, or a quarter of its content words, that no caption has.
 
     Words that only compare ("larger", "instead") are not counted: writing them is the task.
     """
     known = reading.first_words | reading.second_words | _COMPARING_STEMS
     known |= content_words(f"{reading.captions[0]} {reading.captions[1]}")
     joined = "".join(reading.captions).casefold()
+    of_a_kind = _OF_A_KIND - _same_otherwise(joined)
     for said in (reading.first_said, reading.second_said):
         new = [word for word in said - known if word not in _STOP and word not in joined]
-        if len(new) * 4 > len(said):
+        if len(new) * 4 > len(said) or not of_a_kind.isdisjoint(new):
             return True
     return False
 
@@ -182,8 +189,13 @@ def is_repetitive(reading: Reading) -> bool:
 
 
 def is_no_language(reading: Reading) -> bool:
-    """Tell whether the text holds control or replacement characters, which no caption's copy would."""
-    return _NO_LANGUAGE.search(reading.text) is not None
+    """Tell whether the text holds control or replacement characters."""
+    return has_no_language(reading.text)
+
+
+def has_no_language(text: str) -> bool:
+    """Tell whether ``text`` holds control or replacement characters."""
+    return _NO_LANGUAGE.search(text) is not None
 
 
 def has_link(reading: Reading) -> bool:
@@ -219,6 +231,13 @@ RULES: dict[str, Callable[[Reading], bool]] = {
 
 def _only(first: frozenset[str], second: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
     return first - second, second - first
+
+
+def _same_otherwise(captions: str) -> frozenset[str]:
+    """Return the words that say what ``captions`` say in another spelling."""
+    numbers = _NUMBERS if re.search(r"\d|\b(?:pair|couple|both)\b", captions) else frozenset()
+    greys = {"grey", "gray"} if "grey" in captions or "gray" in captions else set()
+    return numbers | greys
 
 
 def _first_sentence(caption: str) -> frozenset[str]:

@@ -172,6 +172,44 @@ def test_describe_reports_exports_and_imports(tmp_path: Path, private_cache: Pat
     assert "Name DATA" in nothing.stderr
 
 
+def test_describe_names_what_it_set_aside_and_overwrites_nothing_that_it_reads(
+    tmp_path: Path, private_cache: Path
+) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    Image.new("RGB", (8, 8), (9, 9, 9)).save(tmp_path / "b.png")
+    data = tmp_path / "data.csv"
+    data.write_text("image,caption\na.png,A dog.\nb.png,A cat.\nc.png,A fox.\na.png,A \x07bird\u202e.\n")
+    args = ["describe", data, "--captioner", "template", "-o", tmp_path / "s.sqlite"]
+    stopped = pcclip(*args)
+    assert stopped.exit_code == 1
+    assert "--max-bad-fraction" in stopped.stderr
+    done = pcclip(*args, "--max-bad-fraction", "0.5", "--pairs", "9")
+    assert done.exit_code == 1, done.output
+    assert "missing-file" in done.stderr
+    assert "accepted" in done.stderr
+    assert "only" in done.stderr
+    for target in (data, tmp_path / "s.sqlite"):
+        refused = pcclip(*args, "--max-bad-fraction", "0.5", "--export", target)
+        assert refused.exit_code == 2
+        assert "would overwrite" in refused.stderr
+    report = pcclip("describe", "-o", tmp_path / "s.sqlite", "--report")
+    assert report.exit_code == 0
+    assert "\x07" not in report.stdout
+
+
+def test_a_file_that_is_a_device_stays_one(tmp_path: Path, private_cache: Path) -> None:
+    store = tmp_path / "s.sqlite"
+    assert pcclip("describe", "scenes:20", "--captioner", "template", "--pairs", "3", "-o", store).exit_code == 0
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        done = pcclip("describe", "-o", store, "--export", pipe)
+        assert reader.stdout is not None
+        assert len(reader.stdout.read().splitlines()) == 3
+    assert done.exit_code == 0, done.output
+    assert pipe.is_fifo()
+
+
 def test_a_model_that_is_not_there_ends_with_1(tmp_path: Path) -> None:
     done = pcclip("rank", "a dog", "x.png", "--model", tmp_path / "gone")
     assert done.exit_code == 1

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import tracemalloc
 from collections import deque
@@ -16,7 +19,7 @@ import pytest
 from pcclip.answers import report
 from pcclip.comparatives import ComparativeStore, rejection_counts
 from pcclip.describe import ChosenPairs, describe, fill
-from pcclip.errors import DataError, PluginError, RunError
+from pcclip.errors import DataError, PluginError, RunError, UsageError
 from pcclip.exchange import Imported, export_comparatives, import_comparatives
 from pcclip.form import compose, reverse, take_apart
 from pcclip.progress import NoProgress
@@ -140,6 +143,30 @@ def test_reading_makes_no_store(tmp_path: Path) -> None:
         ComparativeStore(tmp_path / "empty.sqlite", read_only=True)
 
 
+def test_a_store_in_a_folder_that_cannot_be_written_is_read() -> None:
+    drop = ["setpriv", "--reuid=65534", "--clear-groups"] if os.getuid() == 0 else []  # root may write everywhere
+    python = [*drop, sys.executable, "-c"]
+    if (drop and shutil.which("setpriv") is None) or subprocess.run([*python, "import pcclip"], check=False).returncode:
+        pytest.skip("no other user can run this Python")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "c.sqlite"
+        with ComparativeStore(path) as store:
+            store.add("one", [Comparative(PAIRS[0], "text")])
+        Path(folder).chmod(0o555)
+        code = (
+            "import sys; from pathlib import Path; from pcclip.comparatives import ComparativeStore;"
+            "print(len(list(ComparativeStore(Path(sys.argv[1]), read_only=True).all())))"
+        )
+        done = subprocess.run([*python, code, str(path)], capture_output=True, text=True, check=False)
+        Path(folder).chmod(0o755)
+    assert done.stdout == "1\n", done.stderr
+
+
+def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder"):
+        ComparativeStore(tmp_path)
+
+
 def test_filling_needs_no_memory_for_pairs(tmp_path: Path) -> None:
     captions = [f"thing {i} {'x' * 100}" for i in range(200)]
     numbers = [(i, j) for i in range(200) for j in range(i)]
@@ -191,10 +218,14 @@ def test_export_and_import_give_the_same_store(tmp_path: Path) -> None:
     with ComparativeStore(tmp_path / "a.sqlite") as one, ComparativeStore(tmp_path / "b.sqlite") as other:
         one.add("w", odd)
         one.add("v", odd[:1])
+        one.name("w", "a writer")
         assert export_comparatives(one, file) == 4
-        assert import_comparatives(other, file) == Imported(4, 0)
-        assert import_comparatives(other, file) == Imported(0, 4)
+        assert import_comparatives(other, file) == Imported(4, 0, 1)
+        assert import_comparatives(other, file) == Imported(0, 4, 1)
         assert sorted(map(str, other.all())) == sorted(map(str, one.all()))
+        assert other.captioners() == {"v": None, "w": "a writer"}
+        with pytest.raises(UsageError, match="the store itself"):
+            export_comparatives(one, one.path)
         assert export_comparatives(one, file, captioner="v") == 1
 
 
@@ -210,7 +241,7 @@ def test_imported_texts_that_nobody_checked_are_checked(tmp_path: Path) -> None:
     with ComparativeStore(tmp_path / "a.sqlite") as store:
         with pytest.raises(DataError, match=r"line 1: does not say which captioner"):
             import_comparatives(store, file)
-        assert import_comparatives(store, file, "me", "by hand") == Imported(2, 0)
+        assert import_comparatives(store, file, "me", "by hand") == Imported(2, 0, 1)
         assert store.captioners() == {"me": "by hand"}
         (found,) = report(store)
     assert found.outcomes == {"accepted": 1, "order-swapped": 1}
@@ -225,6 +256,7 @@ def test_imported_texts_that_nobody_checked_are_checked(tmp_path: Path) -> None:
         ('{"first": "a", "second": 3, "text": "t"}', "'second' is no text"),
         ('{"first": " ", "second": "b", "text": "t"}', "two captions"),
         ('{"first": "a", "second": "b", "text": "", "reason": null}', "needs a text"),
+        ('{"first": "a", "second": "b"}', "'text' is missing"),
     ],
 )
 def test_a_bad_line_is_named_and_nothing_is_imported(tmp_path: Path, line: str, fault: str) -> None:

@@ -110,7 +110,7 @@ def test_a_strategy_that_lacks_something_says_what() -> None:
         choose_pairs(plain, 5, 0, strategy="attribute")
     with pytest.raises(DataError, match="no captioned picture has a label"):
         choose_pairs(plain, 5, 0, strategy="by-label")
-    with pytest.raises(DataError, match=r"(?s)'weight'.*There are: size"):
+    with pytest.raises(UsageError, match=r"(?s)'weight'.*There are: size"):
         choose_pairs(LABELLED, 5, 0, strategy="attribute", attribute="weight")
 
 

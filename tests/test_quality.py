@@ -67,6 +67,22 @@ def test_copying_both_captions_passes(first: str, second: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("caption", "said", "reason"),
+    [
+        ("A small red star in the bottom left.", "a small red star in the bottom right", "invented"),
+        ("A small red star in the bottom left.", "a small blue star in the bottom left", "invented"),
+        ("Three cars parked along a street.", "two cars parked along a street", "invented"),
+        ("A pair of cars parked along a street.", "two cars parked along a street", None),
+        ("2 cars parked along a street.", "two cars parked along a street", None),
+        ("A gray car parked along a street.", "a grey car parked along a street", None),
+        ("A dog on a beach near the sea.", "a larger dog on a beach near the sea", None),
+    ],
+)
+def test_numbers_colours_and_places_have_no_synonyms(caption: str, said: str, reason: str | None) -> None:
+    assert check(CaptionPair(caption, "A tree."), compose(said, "a tree")) == reason
+
+
+@pytest.mark.parametrize(
     "caption", ["The first image shows a dog, while the second image shows a cat.", "?", "🐕", "\ud800", "x " * 5000]
 )
 def test_odd_captions_do_not_crash(caption: str) -> None:

@@ -9,7 +9,15 @@ import click
 
 from pcclip.types import PairStrategy
 from pcclip_cli.choosing import Choice, PluginCommand, complete, plugin_options
-from pcclip_cli.output import common, format_option, print_rows, print_table, progress
+from pcclip_cli.output import (
+    common,
+    format_option,
+    print_quarantined,
+    print_rows,
+    print_table,
+    progress,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +63,13 @@ _SHOWN = 100  # rows of a table; a program reads all rows
 @click.option("--image-column", help="Column that holds the picture's path.")
 @click.option("--caption-column", help="Column that holds the caption.")
 @click.option("--label-column", help="Column that holds the class.")
+@click.option(
+    "--max-bad-fraction",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Stop when more of DATA than this is unusable.",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads; default: the cores of this process.")
 @click.option("--report", is_flag=True, help="Print rates and examples of all that --out holds, not the answers.")
 @click.option(
@@ -84,6 +99,7 @@ def command(
     image_column: str | None,
     caption_column: str | None,
     label_column: str | None,
+    max_bad_fraction: float,
     threads: int | None,
     report: bool,
     import_: Path | None,
@@ -95,9 +111,13 @@ def command(
 
     What is described already is not asked for again; what was rejected is shown with its reason.
     Without DATA, only --import, --export and --report do their work.
+
+    The exit code is 1 where a picture of DATA was set aside.
     """
     if data is None and not (report or import_ or export):
         raise click.UsageError("Name DATA to describe, or one of --report, --import and --export.")
+    if export is not None and any(given and _same_file(export, Path(given)) for given in (data, out, import_)):
+        raise click.UsageError(f"--export {export} would overwrite what is read from it.")
     from pcclip.plugins import registry
     from pcclip.threads import set_threads
 
@@ -116,7 +136,7 @@ def command(
             caption_column=caption_column,
             label_column=label_column,
             progress=progress(),
-        )
+        ).require(max_bad_fraction)
         answers = describe_examples(
             found.examples,
             registry().captioner(captioner, plugin_options(ctx, "captioner")),
@@ -130,10 +150,18 @@ def command(
         )
         if not report:
             _print_answers(answers, format_)
+        print_quarantined(found.quarantined)
+        _sum_up(answers, out)
     if export is not None:
         _export(out, export)
     if report:
         _report(out, embedder, format_)
+    if data is not None and found.quarantined:
+        ctx.exit(1)
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _import(ctx: click.Context, path: Path, out: Path, captioner: str) -> None:
@@ -149,10 +177,15 @@ def _import(ctx: click.Context, path: Path, out: Path, captioner: str) -> None:
     make_writable_folder(out.parent)
     with ComparativeStore(out) as store:
         imported = import_comparatives(store, path, fingerprint, label)
-    click.echo(f"{path}: {imported.new} new answers, {imported.known} for pairs that were there already", err=True)
+    click.echo(
+        f"{path}: {imported.new} new answers, {imported.known} for pairs that were there already; "
+        f"{imported.rejected} of all are rejections",
+        err=True,
+    )
 
 
 def _export(out: Path, path: Path) -> None:
+    path = Path("/dev/stdout") if str(path) == "-" else path
     from pcclip.comparatives import ComparativeStore
     from pcclip.exchange import export_comparatives
 
@@ -162,7 +195,7 @@ def _export(out: Path, path: Path) -> None:
 
 
 def _print_answers(answers: Sequence[Comparative | Rejection], format_: str) -> None:
-    shown = answers if format_ != "table" else answers[:_SHOWN]
+    some = answers if format_ != "table" else answers[:_SHOWN]
     print_rows(
         [
             {
@@ -171,12 +204,25 @@ def _print_answers(answers: Sequence[Comparative | Rejection], format_: str) -> 
                 "text": answer.text,
                 "rejected": getattr(answer, "reason", None),
             }
-            for answer in shown
+            for answer in some
         ],
         format_,
     )
-    if len(shown) < len(answers):
-        click.echo(f"The first {len(shown)} of {len(answers)}; --format json or csv prints all.", err=True)
+    if len(some) < len(answers):
+        click.echo(f"The first {len(some)} of {len(answers)}; --format json or csv prints all.", err=True)
+
+
+def _sum_up(answers: Sequence[Comparative | Rejection], out: Path) -> None:
+    from pcclip.comparatives import rejection_counts
+
+    rejected = rejection_counts(answers)
+    reasons = f" ({', '.join(f'{reason} {number}' for reason, number in rejected.items())})" if rejected else ""
+    if not click.get_current_context().meta["pcclip_cli.quiet"]:
+        click.echo(
+            f"{len(answers)} pairs: {len(answers) - sum(rejected.values())} accepted, "
+            f"{sum(rejected.values())} rejected{reasons}; kept in {out}",
+            err=True,
+        )
 
 
 def _report(out: Path, embedder: Embedder | None, format_: str) -> None:
@@ -207,7 +253,7 @@ def _report(out: Path, embedder: Embedder | None, format_: str) -> None:
             )
         for outcome in found.outcomes:
             for answer in found.examples.get(outcome, ()):
-                captions = f"{outcome}: {answer.pair.first} | {answer.pair.second}"
+                captions = f"{outcome}: {shown(answer.pair.first)} | {shown(answer.pair.second)}"
                 click.echo("\n" + click.wrap_text(captions, 78))
-                click.echo(click.wrap_text(answer.text or "(no text)", 78, "    ", "    "))
+                click.echo(click.wrap_text(shown(answer.text) or "(no text)", 78, "    ", "    "))
         click.echo()

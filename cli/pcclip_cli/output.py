@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pcclip.types import Quarantined
 
 Command = Callable[..., Any]
+
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn the direction of what follows
 
 
 def common(function: Command) -> Command:
@@ -159,13 +162,19 @@ def print_sweep(sweep: AlphaSweep) -> None:
 def print_quarantined(rows: Sequence[Quarantined]) -> None:
     """Name on stderr what was set aside and why."""
     for row in rows:
-        click.echo(f"set aside {row.id!r}: {row.reason}: {row.detail}", err=True)
+        click.echo(f"set aside {row.id!r}: {row.reason}: {shown(row.detail)}", err=True)
+
+
+def shown(text: str, limit: int = 300) -> str:
+    """Return text of a user's or a model's for the terminal: without what would steer it, and not without end."""
+    safe = "".join(f"\\x{ord(c):02x}" if unicodedata.category(c) == "Cc" or c in _TURNING else c for c in text)
+    return safe if len(safe) <= limit else f"{safe[:limit]}… ({len(text)} characters)"
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
-    return "" if value is None else str(value)
+    return "" if value is None else shown(str(value))
 
 
 class _Handler(logging.Handler):

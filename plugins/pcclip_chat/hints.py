@@ -12,7 +12,10 @@ def next_step(error: ServerError, options: ChatOptions) -> str:
     if status in (401, 403):
         return f"The key comes from the environment variable {options.api_key_env} (--captioner-api-key-env NAME)."
     if status == 404:
-        return "Is the model's name right (--captioner-model), and the address (--captioner-base-url)?"
+        return (
+            "Is the model's name right (--captioner-model), and the address (--captioner-base-url)? "
+            "For most servers it ends in /v1."
+        )
     if status == 429 or error.pause is not None:
         return "The same command goes on later; fewer requests at a time (--captioner-n-parallel) may help."
     if reason == "context-overflow":

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 
 from pcclip.form import compose
 from pcclip.interfaces import Captioner
+from pcclip.quality import has_no_language
 from pcclip.types import CaptionPair, Comparative, Rejection
 
-_VERSION = 2  # raise it when a caption would be put another way
+_VERSION = 3  # raise it when a caption would be put another way
 
 # A capital is the sentence's and not the word's where the word is one of these.
 _LOWERED = frozenset(
@@ -60,12 +61,15 @@ class TemplateCaptioner(Captioner):
         return "template"
 
     def describe(self, pairs: Sequence[CaptionPair]) -> Iterator[Comparative | Rejection]:
-        """Yield an answer for each pair, in order: a Rejection where a caption has no word or both say the same."""
+        """Yield an answer for each pair, in order: a Rejection where a caption has no word or
+        holds control characters, or both say the same."""
         for pair in pairs:
             first, second = phrase(pair.first), phrase(pair.second)
             text = compose(first, second)
             if not first or not second:
                 yield Rejection(pair, "one-side-missing", text)
+            elif has_no_language(text):
+                yield Rejection(pair, "not-language", text)
             elif first == second:
                 yield Rejection(pair, "echo", text)
             else:
