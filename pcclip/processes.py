@@ -120,7 +120,7 @@ def launched() -> Iterator[Processes]:
     if on_gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("nccl" if on_gpu else "gloo")
-    control = dist.new_group(backend="gloo", timeout=_PATIENCE)
+    control: Any = dist.new_group(backend="gloo", timeout=_PATIENCE)
     try:
         yield ProcessGroup(control)
         dist.barrier(control)  # gloo of older torch waits for ever in a process that others have left
