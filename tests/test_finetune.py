@@ -205,7 +205,8 @@ def test_killed_with_everything_on_it_ends_in_the_same_weights(tmp_path: Path) -
 
 
 def test_killed_while_describing_with_a_language_model_it_ends_in_the_same_weights(tmp_path: Path) -> None:
-    settings = flags(captioner="llama", pairs=40, eval_pairs=12, max_steps=2, data="scenes:40")
+    # one thread: several wait for each other where tests share the cores
+    settings = flags(captioner="llama", pairs=40, eval_pairs=12, max_steps=2, data="scenes:40", threads=1)
 
     def command(out: Path) -> list[str]:
         return [sys.executable, "-m", "pcclip_cli", "finetune", *settings, "--captioner-chunk-size", "16",
