@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from pcclip.comparatives import ComparativeStore
 from pcclip.embeddings import EmbeddingStore, embed
@@ -140,6 +141,32 @@ class ChosenPairs(Collection[CaptionPair]):
         return zip(walker, walker, strict=True)
 
 
+def chosen_pairs(
+    examples: Sequence[Example], count: int, seed: int, *, of: str = "", strategy: PairStrategy = "random", **needs: Any
+) -> ChosenPairs:
+    """Choose pairs of examples as :func:`pcclip.pairs.choose_pairs` does, and say where they are fewer than ``count``.
+
+    Args:
+        of: which pictures these are, for messages: ``held-out``.
+        needs: what the strategy needs.
+
+    Raises:
+        DataError: there is no pair.
+        UsageError: the strategy lacks what it needs.
+    """
+    pictures = f"{of} pictures".strip()
+    chosen = ChosenPairs(examples, choose_pairs(examples, count, seed, strategy=strategy, **needs))
+    if not chosen:
+        captioned = sum(bool(example.caption) for example in examples)
+        raise DataError(
+            f"{captioned} captioned {pictures} give no pair to describe with the strategy {strategy!r}",
+            "Pairs need captions that differ.",
+        )
+    if len(chosen) < count:
+        log.warning("only %d pairs of %s can be described, not %d", len(chosen), pictures, count)
+    return chosen
+
+
 def describe_examples(
     examples: Sequence[Example],
     captioner: Captioner,
@@ -166,18 +193,7 @@ def describe_examples(
     embeddings = None
     if strategy == "similar" and embedder is not None:
         examples, embeddings = _embedded(examples, embedder, progress)
-    chosen = ChosenPairs(
-        examples,
-        choose_pairs(examples, count, seed, strategy=strategy, embeddings=embeddings, attribute=attribute),
-    )
-    if not chosen:
-        captioned = sum(bool(example.caption) for example in examples)
-        raise DataError(
-            f"{captioned} captions give no pair to describe with the strategy {strategy!r}",
-            "Pairs need captions that differ.",
-        )
-    if len(chosen) < count:
-        log.warning("only %d pairs can be described, not %d", len(chosen), count)
+    chosen = chosen_pairs(examples, count, seed, strategy=strategy, embeddings=embeddings, attribute=attribute)
     make_writable_folder(store.parent)
     with captioner, ComparativeStore(store) as opened:
         fill(chosen, captioner, opened, progress=progress)

@@ -10,13 +10,13 @@ from typing import Any, TypeAlias
 from pcclip.comparatives import ComparativeStore, rejection_counts
 from pcclip.config import FinetuneConfig
 from pcclip.data import Dataset, read, write_quarantine
-from pcclip.describe import describe
+from pcclip.describe import chosen_pairs, describe
 from pcclip.embeddings import EmbeddingStore, embed
-from pcclip.errors import DataError, RunError
+from pcclip.errors import RunError
 from pcclip.evaluate import HeldOut
 from pcclip.files import make_writable_folder
 from pcclip.interfaces import Embedder
-from pcclip.pairs import choose_pairs, hold_out
+from pcclip.pairs import hold_out
 from pcclip.plugins import registry
 from pcclip.progress import NoProgress, Progress
 from pcclip.runs import RunFolder
@@ -182,12 +182,8 @@ def _choose(
     side: str, pictures: Pictures, rows: list[int], count: int, seed: int, **strategy: Any
 ) -> list[tuple[int, int]]:
     """Return pairs of rows of all pictures, chosen among ``rows``."""
-    pairs = list(choose_pairs([pictures.examples[row] for row in rows], count, seed, **strategy))
-    if not pairs:
-        raise DataError(f"the {side} pictures all have the same caption", "Pairs need captions that differ.")
-    if len(pairs) < count:
-        log.warning("only %d pairs of %s pictures can be described", len(pairs), side)
-    return [(rows[i], rows[j]) for i, j in pairs]
+    pairs = chosen_pairs([pictures.examples[row] for row in rows], count, seed, of=side, **strategy)
+    return [(rows[i], rows[j]) for i, j in pairs.indices()]
 
 
 def _held_out(
