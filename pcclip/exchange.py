@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pcclip.comparatives import ComparativeStore
 from pcclip.errors import DataError, UsageError
@@ -42,24 +42,31 @@ def export_comparatives(store: ComparativeStore, path: Path, captioner: str | No
         PcclipError: the file cannot be written.
         UsageError: it is the store itself.
     """
-    if path.exists() and path.samefile(store.path):
-        raise UsageError(f"{path} is the store itself", "Export to another file.")
-    make_writable_folder(path.parent)
+    if path.exists():
+        if path.samefile(store.path):
+            raise UsageError(f"{path} is the store itself", "Export to another file.")
+    else:
+        make_writable_folder(path.parent)
+    with new_file(path) as file:
+        return write_comparatives(store, file, captioner)
+
+
+def write_comparatives(store: ComparativeStore, file: IO[bytes], captioner: str | None = None) -> int:
+    """Write the lines of :func:`export_comparatives` into an open file, and return how many."""
     labels = store.captioners()
     written = 0
-    with new_file(path) as file:
-        for fingerprint, answer in store.all(captioner):
-            row = {
-                "first": answer.pair.first,
-                "second": answer.pair.second,
-                "text": answer.text,
-                "reason": answer.reason if isinstance(answer, Rejection) else None,
-                "captioner": fingerprint,
-                "label": labels.get(fingerprint),
-            }
-            line = json.dumps(row, ensure_ascii=False) + "\n"
-            file.write(line.encode("utf-8", "backslashreplace"))
-            written += 1
+    for fingerprint, answer in store.all(captioner):
+        row = {
+            "first": answer.pair.first,
+            "second": answer.pair.second,
+            "text": answer.text,
+            "reason": answer.reason if isinstance(answer, Rejection) else None,
+            "captioner": fingerprint,
+            "label": labels.get(fingerprint),
+        }
+        line = json.dumps(row, ensure_ascii=False) + "\n"
+        file.write(line.encode("utf-8", "backslashreplace"))
+        written += 1
     return written
 
 

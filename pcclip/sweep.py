@@ -135,7 +135,7 @@ def sweep(
     put_text_weights(embedder, tuned)
     fingerprint = embedder.text_fingerprint
     put_text_weights(embedder, interpolate(original, tuned, chosen))
-    if chosen == 0:
+    if alpha == "auto" and chosen == 0:
         log.warning(
             "every alpha above 0 lowers a measure or leaves the difference accuracy as it is, so alpha 0 was chosen: "
             "the result is the original model. pcclip merge makes another one from the same run, with --alpha"

@@ -208,6 +208,9 @@ def test_a_file_that_is_a_device_stays_one(tmp_path: Path, private_cache: Path) 
         assert len(reader.stdout.read().splitlines()) == 3
     assert done.exit_code == 0, done.output
     assert pipe.is_fifo()
+    printed = pcclip("describe", "-o", store, "--export", "-")
+    assert printed.exit_code == 0, printed.output
+    assert len([json.loads(line) for line in printed.stdout.splitlines()]) == 3
 
 
 def test_a_model_that_is_not_there_ends_with_1(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -79,7 +80,9 @@ _SHOWN = 100  # rows of a table; a program reads all rows
     help="First bring in the answers of a JSONL file (first, second, text).",
 )
 @click.option(
-    "--export", type=click.Path(path_type=Path), help="At the end write all that --out holds to a JSONL file."
+    "--export",
+    type=click.Path(path_type=Path),
+    help="At the end write all that --out holds to a JSONL file; - for standard output.",
 )
 @format_option("table", "json", "csv")
 @common
@@ -185,11 +188,13 @@ def _import(ctx: click.Context, path: Path, out: Path, captioner: str) -> None:
 
 
 def _export(out: Path, path: Path) -> None:
-    path = Path("/dev/stdout") if str(path) == "-" else path
     from pcclip.comparatives import ComparativeStore
-    from pcclip.exchange import export_comparatives
+    from pcclip.exchange import export_comparatives, write_comparatives
 
     with ComparativeStore(out, read_only=True) as store:
+        if str(path) == "-":
+            write_comparatives(store, sys.stdout.buffer)
+            return
         written = export_comparatives(store, path)
     click.echo(f"{written} answers written to {path}", err=True)
 
