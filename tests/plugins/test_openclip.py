@@ -119,6 +119,8 @@ def _reference(name: str, place: Path | None = None) -> torch.nn.Module:
     torch.manual_seed(len(name))
     config = open_clip.get_model_config(name)
     model = architecture.build(config, place)
+    if "multimodal_cfg" in config:
+        torch.nn.init.normal_(model.text_decoder.text_projection)  # open_clip leaves it as the memory was
     with torch.no_grad():
         for key, parameter in model.named_parameters():
             if parameter.ndim < 2 and "logit" not in key:

@@ -71,6 +71,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name in CONFIGS:
         torch.manual_seed(len(name))
         model = architecture.build(open_clip.get_model_config(name))
+        if "multimodal_cfg" in CONFIGS[name]:
+            torch.nn.init.normal_(model.text_decoder.text_projection)  # open_clip leaves it as the memory was
         with torch.no_grad():
             for key, parameter in model.named_parameters():
                 parameter.add_(torch.randn_like(parameter) * (0.1 if parameter.ndim < 2 and "logit" not in key else 0))
