@@ -13,7 +13,7 @@ from pcclip.data import Dataset, read, write_quarantine
 from pcclip.describe import chosen_pairs, describe
 from pcclip.embeddings import EmbeddingStore, embed
 from pcclip.errors import RunError
-from pcclip.evaluate import HeldOut
+from pcclip.held_out import HeldOut
 from pcclip.files import make_writable_folder
 from pcclip.interfaces import Embedder
 from pcclip.pairs import hold_out

@@ -15,7 +15,7 @@ from torch import Tensor
 from pcclip.averaging import interpolate, put_text_weights
 from pcclip.card import MEASURES
 from pcclip.errors import MissingDependencyError, PcclipError
-from pcclip.evaluate import evaluate
+from pcclip.held_out import evaluate
 from pcclip.files import read_json, write_json, write_text
 from pcclip.plots import plot_sweep
 from pcclip.preparing import Prepared
