@@ -13,8 +13,8 @@ from pcclip.data import Dataset, read, write_quarantine
 from pcclip.describe import chosen_pairs, describe
 from pcclip.embeddings import EmbeddingStore, embed
 from pcclip.errors import RunError
-from pcclip.held_out import HeldOut
 from pcclip.files import make_writable_folder
+from pcclip.held_out import HeldOut
 from pcclip.interfaces import Embedder
 from pcclip.pairs import hold_out
 from pcclip.plugins import registry

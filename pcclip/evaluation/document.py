@@ -45,7 +45,7 @@ class Result(_Part):
     model: str
     measure: str = Field(description="such as difference_accuracy, ranking_spearman, comparative_accuracy")
     part: str = Field(
-        "", description="what the measure is of, where it is of several: an attribute, a strategy, a pair"
+        "", description="which of several it is of: an attribute, a strategy, a pair"
     )
     value: float
     standard_error: float | None = Field(None, description="over seeds, where there are several")
@@ -150,7 +150,7 @@ class CaptionerFacts(_Part):
     accepted: int
     rejected: dict[str, int] = Field({}, description="count by reason")
     examples: tuple[dict[str, str], ...] = Field(
-        (), description="rows of first, second, text, reason (empty: accepted)"
+        (), description="rows of first, second, text, reason or \"\""
     )
 
 
