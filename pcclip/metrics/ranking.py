@@ -7,6 +7,8 @@ Since ``<f_1 - f_2, g> = <f_1, g> - <f_2, g>``, ordering n pictures by a text is
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,9 @@ from sklearn.metrics import average_precision_score
 
 from pcclip.types import FloatArray
 
-Values = NDArray[np.float64]
+Values: TypeAlias = NDArray[np.float64]
+Rows: TypeAlias = NDArray[np.int64]
+Correlation: TypeAlias = Callable[[Values, Values], float]
 
 
 def projections(images: FloatArray, text: FloatArray) -> Values:

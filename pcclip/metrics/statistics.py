@@ -7,13 +7,14 @@ often each picture counts; a pair then counts as often as the product of its two
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap, sem
+from scipy.stats import DegenerateDataWarning, bootstrap, sem
 
 Counts: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
@@ -90,15 +91,18 @@ def distributions(statistics: Sequence[Statistic], pictures: int, *, resamples: 
         found = np.stack([statistic(counts) for statistic in statistics])
         return found if rows.ndim > 1 else found[:, 0]
 
-    result = bootstrap(
-        (np.arange(pictures),),
-        all_of_them,
-        vectorized=True,
-        n_resamples=resamples,
-        batch=_BATCH,
-        method="percentile",
-        random_state=np.random.default_rng(seed),
-    )
+    with warnings.catch_warnings():
+        # of an interval that we do not take: a resample without a value is left out by `interval`
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        result = bootstrap(
+            (np.arange(pictures),),
+            all_of_them,
+            vectorized=True,
+            n_resamples=resamples,
+            batch=_BATCH,
+            method="percentile",
+            random_state=np.random.default_rng(seed),
+        )
     return np.asarray(result.bootstrap_distribution, np.float64)
 
 
