@@ -105,8 +105,8 @@ def _forgetting(
     for part, names in FORGETTING.items():
         there = [name for name in names if (model, name, "") in spread and (baseline, name, "") in spread]
         if there:
-            losses = [known[baseline, name, ""].value - known[model, name, ""].value for name in there]
-            differences = np.mean([spread[baseline, name, ""] - spread[model, name, ""] for name in there], axis=0)
-            one = Estimate("forgetting", part, float(np.mean(losses)), known[model, there[0], ""].n)
+            changes = [known[model, name, ""].value - known[baseline, name, ""].value for name in there]
+            differences = np.mean([spread[model, name, ""] - spread[baseline, name, ""] for name in there], axis=0)
+            one = Estimate("forgetting", part, float(np.mean(changes)), known[model, there[0], ""].n)
             found.append(_result(task, model, one, differences))
     return found

@@ -27,7 +27,7 @@ MEASURES: Mapping[str, Measure] = {
     "difference_accuracy": Measure("difference", "difference accuracy"),
     "difference_swap_accuracy": Measure("difference", "both orders right"),
     "difference_auc": Measure("difference", "difference AUC"),
-    "caption_difference_accuracy": Measure("difference", "by captions, no pixels"),
+    "caption_difference_accuracy": Measure("difference", "caption-difference baseline"),
     "ranking_spearman": Measure("ranking", "Spearman", percent=False),
     "ranking_kendall": Measure("ranking", "Kendall's tau", percent=False),
     "ranking_pairwise_accuracy": Measure("ranking", "pairwise accuracy"),
@@ -52,14 +52,14 @@ MEASURES: Mapping[str, Measure] = {
     "composed_r5": Measure("composed", "composed R@5"),
     "composed_r10": Measure("composed", "composed R@10"),
     "probe_accuracy": Measure("probe", "linear probe", higher_is_better=None),
-    "forgetting": Measure("forgetting", "forgetting", higher_is_better=False),
+    "forgetting": Measure("forgetting", "forgetting"),
 }
 
 FORGETTING: Mapping[str, tuple[str, ...]] = {
     "zero-shot": ("zero_shot_top1",),
     "retrieval": ("image_to_text_r1", "text_to_image_r1"),
 }
-"""What a finetuned model may have forgotten: by part, the measures whose mean loss against the baseline it is."""
+"""What a finetuned model may have forgotten: by part, the measures whose mean change it is; below 0 is forgotten."""
 
 
 def measure(name: str) -> Measure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pcclip.errors import UsageError
 from pcclip.plugins import describe_validation
@@ -37,6 +37,12 @@ class EvaluateSettings(BaseModel):
     weight: float = Field(1.0, description="weight of the text in composed retrieval, f(I) + weight · g(t)")
     resamples: int = Field(1000, ge=100, description="resamples of the bootstrap over pictures")
     seed: int = Field(0, ge=0, description="seed of all draws")
+
+    @field_validator("measures", "strategy", mode="before")
+    @classmethod
+    def _apart(cls, value: Any) -> Any:
+        values = [value] if isinstance(value, str) else value
+        return tuple(dict.fromkeys(name.strip() for item in values for name in str(item).split(",") if name.strip()))
 
 
 def make_settings(**values: Any) -> EvaluateSettings:

@@ -53,7 +53,7 @@ def legend(evaluation: Evaluation) -> str:
         resamples = evaluation.settings.get("resamples")
         lines += (
             f" + and − mark what is better or worse than {baseline} with p < {SIGNIFICANT}, by a paired bootstrap "
-            f"over pictures with {resamples} resamples. Forgetting is what was lost against it."
+            f"over pictures with {resamples} resamples. Forgetting is the change against it: below 0 is forgotten."
         )
     return lines
 
@@ -120,10 +120,8 @@ def _cell(result: Result | None, compared: Compared | None) -> str:
 
 def _mark(result: Result, compared: Compared | None) -> str:
     """Return ``+`` or ``−`` where a measure differs from the baseline's beyond chance, else a space."""
-    if result.measure == "forgetting":
-        known = result.low is not None and result.high is not None
-        lost, kept = known and (result.low or 0) > 0, known and (result.high or 0) < 0
-        return "−" if lost else "+" if kept else " "
+    if result.measure == "forgetting":  # a paired difference in itself
+        return "+" if result.low is not None and result.low > 0 else "−" if (result.high or 0) < 0 else " "
     if compared is None or compared.p >= SIGNIFICANT or result.higher_is_better is None:
         return " "
     return "+" if (compared.difference > 0) == result.higher_is_better else "−"
