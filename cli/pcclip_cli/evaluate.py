@@ -53,7 +53,9 @@ def _field_options() -> list[click.Parameter]:
 @click.option("--baseline", help="What the others are compared with; none for nothing.  [default: the run's backbone]")
 @click.option("--data", help="Pictures to measure on; with --suite the folder of its data sets.")
 @click.option("--suite", help="Name or TOML file of a suite of tasks.")
-@click.option("--out", "-o", type=click.Path(path_type=Path), help="Folder for evaluation.json and results.csv.")
+@click.option(
+    "--out", "-o", type=click.Path(path_type=Path), help="Folder for evaluation.json, results.csv and report.html."
+)
 @click.option("--images", type=click.Path(path_type=Path), help="Folder that relative picture paths start from.")
 @click.option("--image-column", help="Column that holds the picture's path.")
 @click.option("--caption-column", help="Column that holds the caption.")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pcclip.errors import UsageError
 from pcclip.plugins import describe_validation
+from pcclip.types import Confusable
 
 
 class EvaluateSettings(BaseModel):
@@ -25,6 +26,15 @@ class EvaluateSettings(BaseModel):
     captioner_options: dict[str, Any] = Field(default_factory=dict, description="options of the captioner")
     comparatives: Path | None = Field(
         None, description="store of comparatives to use and fill; default: one in the cache folder"
+    )
+    differences: Path | None = Field(None, description="file of how classes differ; default: the captioner writes it")
+    descriptions: Path | None = Field(
+        None, description="file of texts about classes; default: the captioner writes them"
+    )
+    confusable: Confusable = Field(
+        "similar",
+        description="which pairs of classes are described: by their prompts, by the first model's own "
+        "predictions without labels, or by its mistakes on labelled pictures beside the test",
     )
     confusable_pairs: int = Field(3, ge=1, description="pairs of classes to describe for strategies that need it")
     test_on: Literal["held-out", "all"] = Field(

@@ -53,7 +53,7 @@ MEASURES: Mapping[str, Measure] = {
         "coefficient",
         about="Area under the ROC curve of the cosines, right order against wrong order.",
     ),
-    "difference_caption_accuracy": Measure(
+    "caption_difference_accuracy": Measure(
         "difference accuracy from captions",
         _DIFFERENCES,
         about="The same with the difference of the two captions in place of the pictures: what text alone can do.",
@@ -68,31 +68,32 @@ MEASURES: Mapping[str, Measure] = {
     "ranking_kendall": Measure("ranking, Kendall", _RANKING, "coefficient"),
     "ranking_pairwise_accuracy": Measure("ranking, pairs in the right order", _RANKING),
     "ranking_average_precision": Measure("ranking, average precision", _RANKING, "coefficient"),
-    "zero_shot_accuracy": Measure(
+    "zero_shot_top1": Measure(
         "zero-shot accuracy",
         _CLASSES,
         role="cost",
         about="Share of pictures whose class prompt is the nearest one.",
     ),
     "zero_shot_top5": Measure("zero-shot accuracy, top 5", _CLASSES),
-    "zero_shot_mean_class": Measure("zero-shot accuracy, mean of classes", _CLASSES),
+    "zero_shot_mean_per_class": Measure("zero-shot accuracy, mean of classes", _CLASSES),
     "zero_shot_worst_class": Measure("zero-shot accuracy, worst class", _CLASSES),
-    "comparative_accuracy": Measure("accuracy with comparative prompting", _CLASSES),
     "comparative_gain": Measure(
-        "comparative prompting over zero-shot", _CLASSES, "points", about="Accuracy with comparative prompts, less without."
-    ),
-    "strategy_accuracy": Measure("accuracy", _CLASSES),
-    "forgetting": Measure(
-        "forgetting: zero-shot accuracy against the baseline",
+        "comparative prompting over zero-shot",
         _CLASSES,
         "points",
-        about="What tuning did to zero-shot accuracy. Below zero is forgotten.",
+        about="Accuracy with comparative prompts, less without.",
     ),
-    "retrieval_r1": Measure("caption retrieval R@1", _RETRIEVAL, role="cost", about="Both ways, their mean."),
-    "retrieval_r5": Measure("caption retrieval R@5", _RETRIEVAL),
-    "retrieval_r10": Measure("caption retrieval R@10", _RETRIEVAL),
-    **{f"image_to_text_r{k}": Measure(f"caption by picture R@{k}", _RETRIEVAL) for k in (1, 5, 10)},
-    **{f"text_to_image_r{k}": Measure(f"picture by caption R@{k}", _RETRIEVAL) for k in (1, 5, 10)},
+    "strategy_top1": Measure("accuracy", _CLASSES),
+    "forgetting": Measure(
+        "forgetting",
+        _CLASSES,
+        "points",
+        about="What tuning did to zero-shot accuracy, and to R@1 both ways. Below zero is forgotten.",
+    ),
+    "image_to_text_r1": Measure("caption by picture R@1", _RETRIEVAL, role="cost"),
+    **{f"image_to_text_r{k}": Measure(f"caption by picture R@{k}", _RETRIEVAL) for k in (5, 10)},
+    "text_to_image_r1": Measure("picture by caption R@1", _RETRIEVAL, role="cost"),
+    **{f"text_to_image_r{k}": Measure(f"picture by caption R@{k}", _RETRIEVAL) for k in (5, 10)},
     **{f"composed_r{k}": Measure(f"composed retrieval R@{k}", _RETRIEVAL) for k in (1, 5, 10)},
     "geometry_image_cosine": Measure(
         "cosine of text and picture difference",
@@ -106,10 +107,16 @@ MEASURES: Mapping[str, Measure] = {
         "coefficient",
         about="Mean cosine of g(t) and N(g(c₁) − g(c₂)).",
     ),
+    "geometry_class_cosine": Measure(
+        "cosine of text and prompt difference",
+        _GEOMETRY,
+        "coefficient",
+        about="Mean cosine of a class comparative g(t_ab) and N(e_a − e_b), over pairs of classes in both directions.",
+    ),
     "analogy_accuracy": Measure(
         "analogy accuracy", _GEOMETRY, about="Is a picture of class a plus “how b differs from a” nearest to class b?"
     ),
-    "linear_probe_accuracy": Measure(
+    "probe_accuracy": Measure(
         "linear probe accuracy", _PROBE, about="The image tower is frozen, so this must not change."
     ),
 }

@@ -9,7 +9,7 @@ from pcclip.evaluation.document import Compared, Result, TaskFacts
 from pcclip.report.findings import Effect, Findings
 
 FORGETTING = "forgetting"
-_OF_FORGETTING = "zero_shot_accuracy"
+_OF_FORGETTING = "zero_shot_top1"
 
 
 @dataclass(frozen=True, slots=True)

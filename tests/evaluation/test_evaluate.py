@@ -21,8 +21,8 @@ from pcclip.data import read
 from pcclip.errors import DataError, UsageError
 from pcclip.evaluation.document import Evaluation, Result
 from pcclip.evaluation.groups import GROUPS
-from pcclip.evaluation.measures import MEASURES
 from pcclip.evaluation.tables import legend, tables
+from pcclip.evaluation.words import MEASURES
 from pcclip.progress import Progress
 from pcclip.suites import Attribute, Protocol, Suite, Task, TaskSource
 from pcclip.testing import HashEmbedder
@@ -89,7 +89,7 @@ def test_every_measure_is_there_for_both_models(whole: tuple[Evaluation, Path]) 
 def test_accuracies_have_intervals_and_draws_have_standard_errors(whole: tuple[Evaluation, Path]) -> None:
     evaluation, _ = whole
     for r in evaluation.results:
-        if MEASURES[r.measure].percent and r.measure != "difference_auc":
+        if MEASURES[r.measure].unit == "share":
             assert r.low is not None, r
             assert r.high is not None
             assert r.low <= r.value + 1e-9 or r.measure == "zero_shot_worst_class"
@@ -136,7 +136,7 @@ def test_tables_are_readable_at_80_columns(whole: tuple[Evaluation, Path], capsy
     _print(evaluation, "table")
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
-    assert "Spearman, size" in text
+    assert "ranking, Spearman, size" in text
     assert "forgetting, retrieval" in text
     assert "p < 0.05" in legend(evaluation)
     assert "paired bootstrap" in text
