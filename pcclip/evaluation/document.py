@@ -44,9 +44,7 @@ class Result(_Part):
     task: str
     model: str
     measure: str = Field(description="such as difference_accuracy, ranking_spearman, comparative_accuracy")
-    part: str = Field(
-        "", description="which of several it is of: an attribute, a strategy, a pair"
-    )
+    part: str = Field("", description="which of several it is of: an attribute, a strategy, a pair")
     value: float
     standard_error: float | None = Field(None, description="over seeds, where there are several")
     low: float | None = Field(None, description="lower end of the 95% bootstrap interval")
@@ -149,9 +147,7 @@ class CaptionerFacts(_Part):
     asked: int
     accepted: int
     rejected: dict[str, int] = Field({}, description="count by reason")
-    examples: tuple[dict[str, str], ...] = Field(
-        (), description="rows of first, second, text, reason or \"\""
-    )
+    examples: tuple[dict[str, str], ...] = Field((), description='rows of first, second, text, reason or ""')
 
 
 class Evaluation(_Part):
