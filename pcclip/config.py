@@ -123,7 +123,7 @@ class FinetuneConfig(BaseModel):
 
     seed: int = Field(0, ge=0, description="seed of the split, the pairs and the order of training")
     threads: int | None = Field(None, ge=1, description="CPU threads; default: the cores this process may use")
-    checkpoint_every: int = Field(20, ge=1, description="optimizer steps between checkpoints")
+    checkpoint_every: int = Field(50, ge=1, description="optimizer steps between checkpoints")
     keep_checkpoints: int = Field(2, ge=1, description="checkpoints to keep")
 
     @field_validator("loss")
