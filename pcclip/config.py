@@ -68,7 +68,7 @@ class FinetuneConfig(BaseModel):
     )
     reversals: bool = Field(True, description="train on the reversed text of each pair as well, where its form allows")
 
-    train: str = Field("blocks", description="text parameters to train: blocks, text, projection, last-N or lora")
+    train: str = Field("text", description="text parameters to train: text, blocks, projection, last-N or lora")
     lora_rank: int = Field(8, ge=1, description="rank of the adapters of --train lora")
     lora_alpha: int = Field(16, ge=1, description="adapters are scaled by this over their rank")
     epochs: int = Field(3, ge=1, description="passes over the described pairs")
