@@ -269,6 +269,7 @@ def _document(
     baseline: str | None,
 ) -> Evaluation:
     parts: dict[str, list[Any]] = {name: [] for name in Evaluation.model_fields}
+    said = {one.ready.task.name: [note for found in one.found.values() for note in found.notes] for one in measured}
     for one in measured:
         name = one.ready.task.name
         results, compared, problems = compare(
@@ -296,7 +297,7 @@ def _document(
         "suite": suite,
         "settings": settings.model_dump(mode="json"),
         "models": models,
-        "tasks": tasks,
+        "tasks": [task.model_copy(update={"notes": (*task.notes, *said.get(task.name, ()))}) for task in tasks],
     }
     return Evaluation.model_validate({**facts, **{name: rows for name, rows in parts.items() if rows}})
 

@@ -88,6 +88,7 @@ class Found:
     """What the groups found on one task, beside their estimates."""
 
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     confusions: list[Confusion] = field(default_factory=list)
     explanations: list[Explanation] = field(default_factory=list)
     geometry: list[Geometry] = field(default_factory=list)

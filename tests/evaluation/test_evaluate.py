@@ -417,3 +417,76 @@ def test_more_models_than_fit_are_split_into_tables_that_share_the_baseline(run:
     evaluation = measured(scenes(120, measures=("retrieval",)), *copies)
     found = tables(evaluation)
     assert [list(table.rows[0]) for table in found] == [["measure", "hash", "a", "b"], ["measure", "hash", "c"]]
+
+
+def test_strategies_get_what_they_need_and_say_what_they_did(tmp_path: Path) -> None:
+    shapes = sorted({str(e.label) for e in read("scenes:60").examples})
+    descriptions = tmp_path / "descriptions.json"
+    descriptions.write_text(json.dumps({shape: [f"sides of a {shape}"] for shape in shapes}))
+    support = tuple(read("scenes:120").examples[60:])
+    task = scenes(measures=("zero-shot", "strategies"), support=support)
+    evaluation = measured(
+        task,
+        strategy="comparative,cupl,fudd,probe",
+        strategy_options={"comparative": {"alpha": "auto"}},
+        descriptions=descriptions,
+        confusable="validation",
+    )
+    assert not evaluation.problems
+    for name in ("comparative", "cupl", "fudd", "probe"):
+        assert 0 <= result(evaluation, "strategy_top1", name).value <= 1
+    assert {(e.strategy, e.model) for e in evaluation.explanations} == {("comparative", "hash"), ("fudd", "hash")}
+    assert any("alpha" in note for note in evaluation.tasks[0].notes)
+    moved = [e for e in evaluation.explanations if e.strategy == "comparative"]
+    gains = [r for r in evaluation.results if r.measure == "comparative_gain" and r.part]
+    assert {r.part for r in gains} == {"|".join(sorted((e.first, e.second))) for e in moved}
+    overall = result(evaluation, "strategy_top1", "comparative").value - result(evaluation, "zero_shot_top1").value
+    assert result(evaluation, "comparative_gain").value == pytest.approx(overall)
+
+
+def test_descriptions_that_a_captioner_does_not_write_are_a_problem() -> None:
+    evaluation = measured(scenes(30, measures=("strategies",)), strategy=("cupl", "zero-shot"))
+    assert "description" in problem(evaluation, "strategy_top1", "cupl")
+    assert result(evaluation, "strategy_top1", "zero-shot").n == 30
+
+
+def test_confusable_pairs_by_pictures_that_are_not_there_are_a_problem() -> None:
+    evaluation = measured(scenes(30, measures=("strategies",)), confusable="validation")
+    assert "there are none" in problem(evaluation, "strategies")
+
+
+def test_pairs_of_classes_are_measured_with_the_texts_of_the_task() -> None:
+    def differ(a: str, b: str) -> str | None:
+        return f"The first image shows a {a}, while the second shows a {b}." if {a, b} != {"heart", "star"} else None
+
+    task = scenes(class_difference=differ, attributes=(), measures=("difference", "geometry", "composed"))
+    evaluation = measured(task)
+    assert result(evaluation, "difference_accuracy", "classes").n == 90
+    assert result(evaluation, "geometry_class_cosine").n == 8 * 7 - 2
+    model = HashEmbedder()
+    shapes = sorted({str(e.label) for e in task.examples})
+    prompts = dict(zip(shapes, model.embed_texts([f"This is a photo of a {s}" for s in shapes]), strict=True))
+    cosines = []
+    for a in shapes:
+        for b in shapes:
+            if a != b and (text := differ(a, b)) is not None:
+                difference = prompts[a] - prompts[b]
+                cosines.append(model.embed_texts([text])[0] @ difference / np.linalg.norm(difference))
+    assert result(evaluation, "geometry_class_cosine").value == pytest.approx(np.mean(cosines), abs=1e-6)
+    assert result(evaluation, "composed_r1", "classes").n > 0
+
+
+def test_pairs_are_drawn_anew_each_seed_and_differ_in_what_is_asked() -> None:
+    from pcclip.evaluation.pairing import attribute_pairs
+
+    task = scenes(60)
+    found = attribute_pairs(task, SIZE, seed=0)
+    assert found is not None
+    size = np.array([float(e.attributes["size"]) for e in task.examples])
+    assert ((size[found.first] > size[found.second]) == [text == SIZE.more for text in found.texts]).all()
+    draws = [set(found.first[found.seeds == s]) | set(found.second[found.seeds == s]) for s in range(3)]
+    assert all(len(draw) <= 20 for draw in draws)
+    assert draws[0] != draws[1]
+    other = attribute_pairs(task, SIZE, seed=1)
+    assert other is not None
+    assert other.first.tolist() != found.first.tolist()

@@ -31,6 +31,7 @@ def strategies(view: View) -> Estimates:
         except PcclipError as error:
             view.problem("strategy_top1", str(error), name)
             continue
+        view.found.notes += [f"{view.name}, {name}: {note}" for note in classifier.notes]
         right = (predicted == labels).astype(float)
         yield view.over_pictures("strategy_top1", name, right, rows)
         note_confusion(view, name, predicted, labels)
