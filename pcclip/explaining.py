@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from pcclip.embeddings import EmbeddedFiles
 from pcclip.errors import UsageError
 from pcclip.interfaces import Classifier
-from pcclip.types import ClassComparative, FloatArray, LabelledEmbeddings
+from pcclip.types import ClassComparative, ClassKnowledge, FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,32 @@ class Explanation:
     moved: int
     rightly: int | None
     wrongly: int | None
+
+    @property
+    def summary(self) -> str:
+        """One sentence for a person."""
+        inside = sum(pair.to_first + pair.to_second for pair in self.pairs)
+        said = (
+            f"{self.moved} of {self.pictures} pictures changed their class, {inside} of them between a described pair"
+        )
+        if self.rightly is None:
+            return f"{said}. No labels are known."
+        return f"{said}; {self.rightly} rightly, {self.wrongly} wrongly ({self.labelled} labels are known)."
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return a row a pair for a person."""
+        return [
+            {
+                "first": pair.first,
+                "second": pair.second,
+                "to first": pair.to_first,
+                "to second": pair.to_second,
+                "rightly": pair.rightly,
+                "wrongly": pair.wrongly,
+                "text": " / ".join(pair.texts),
+            }
+            for pair in self.pairs
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -110,10 +137,19 @@ def explain(
     )
 
 
-def also_labelled(embeddings: FloatArray, support: LabelledEmbeddings) -> list[int]:
-    """Return the rows of ``embeddings`` that are also among the labelled pictures: to be counted as no test."""
-    shown = {row.tobytes() for row in support.embeddings}
-    return [place for place, row in enumerate(embeddings) if row.tobytes() in shown]
+def explain_files(classifier: Classifier, knowledge: ClassKnowledge, embedded: EmbeddedFiles) -> Explanation:
+    """Explain predictions of picture files.
+
+    The label of one is the folder it lies in, where that is named like a class. Pictures that are also among the
+    labelled ones of ``knowledge`` are no test of what was chosen on these: their labels count as not known.
+    """
+    support = knowledge.support
+    shown = {row.tobytes() for row in support.embeddings} if support is not None else set()
+    labels = [
+        path.absolute().parent.name if row.tobytes() not in shown else None
+        for path, row in zip(embedded.paths, embedded.embeddings, strict=True)
+    ]
+    return explain(classifier, knowledge.comparatives, embedded.embeddings, labels)
 
 
 def _by_pair(comparatives: Sequence[ClassComparative]) -> dict[tuple[str, str], tuple[str, ...]]:

@@ -105,35 +105,6 @@ class Model:
     ) -> list[Prediction]:
         """Classify pictures: :meth:`fit` and :meth:`classify` in one.
 
-        Raises:
-            UsageError: the classes or options are wrong, or the strategy lacks something.
-            DataError: a picture cannot be read.
-            PluginError: the strategy returned scores of the wrong shape or that are not finite.
-        """
-        classifier = self.fit(
-            classes,
-            strategy=strategy,
-            strategy_options=strategy_options,
-            differences=differences,
-            descriptions=descriptions,
-            support=support,
-        )
-        for note in classifier.notes:
-            log.info("%s", note)
-        return self.classify(images, classifier)
-
-    def fit(
-        self,
-        classes: Sequence[str],
-        *,
-        strategy: str = "zero-shot",
-        strategy_options: Mapping[str, Any] | None = None,
-        differences: Sequence[ClassComparative] = (),
-        descriptions: Mapping[str, Sequence[str]] | None = None,
-        support: LabelledEmbeddings | None = None,
-    ) -> Classifier:
-        """Return a classifier over ``classes``. It knows nothing of the pictures that it will be asked about.
-
         Args:
             classes: at least two different names.
             strategy: name of a strategy plugin, such as ``zero-shot`` or ``comparative``.
@@ -143,9 +114,32 @@ class Model:
 
         Raises:
             UsageError: the classes or options are wrong, or the strategy lacks something.
+            DataError: a picture cannot be read.
+            PluginError: the strategy returned scores of the wrong shape or that are not finite.
         """
         texts = {name: tuple(about) for name, about in (descriptions or {}).items()}
         knowledge = ClassKnowledge(tuple(classes), tuple(differences), texts, support)
+        classifier = self.fit(knowledge, strategy=strategy, strategy_options=strategy_options)
+        for note in classifier.notes:
+            log.info("%s", note)
+        return self.classify(images, classifier)
+
+    def fit(
+        self,
+        knowledge: ClassKnowledge,
+        *,
+        strategy: str = "zero-shot",
+        strategy_options: Mapping[str, Any] | None = None,
+    ) -> Classifier:
+        """Return a classifier. It knows nothing of the pictures that it will be asked about.
+
+        Args:
+            knowledge: the classes and what is known of them; :func:`pcclip.knowledge.written` has a captioner add
+                to it.
+
+        Raises:
+            UsageError: the options are wrong, or the strategy lacks something.
+        """
         return registry().strategy(strategy, strategy_options).fit(self.embedder, knowledge)
 
     def labelled(
