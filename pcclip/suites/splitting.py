@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 
 from pcclip.data.pictures import PictureError, picture_digest
@@ -39,6 +40,23 @@ def few_of_each(examples: Sequence[Example], number: int) -> tuple[Example, ...]
         by_label.setdefault(example.label, []).append(row)
     chosen = (sorted(rows, key=lambda row: _drawn(examples[row].id))[:number] for rows in by_label.values())
     return tuple(examples[row] for row in sorted(row for rows in chosen for row in rows))
+
+
+def split_by_name(examples: Sequence[Example], number: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Split the pictures of a published set that has no split: test pictures, and so many a label beside them.
+
+    At most half of a label's pictures go beside. Which ones depends on their ids only; no file is read.
+    """
+    counts = Counter(example.label for example in examples)
+    chosen = few_of_each(examples, number)
+    taken: Counter[str | None] = Counter()
+    beside: list[Example] = []
+    for example in chosen:
+        taken[example.label] += 1
+        if taken[example.label] <= counts[example.label] // 2:
+            beside.append(example)
+    ids = {example.id for example in beside}
+    return tuple(example for example in examples if example.id not in ids), tuple(beside)
 
 
 def _drawn(id: str) -> bytes:
