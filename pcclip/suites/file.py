@@ -14,9 +14,10 @@ from pcclip.errors import DataError, PcclipError
 from pcclip.progress import Progress
 from pcclip.suites.attributes import problems_of, read_attributes
 from pcclip.suites.differences import ClassTexts
+from pcclip.suites.own import measures_that_fit
 from pcclip.suites.schema import TaskTable, read_suite_file
 from pcclip.suites.splitting import split_by_content
-from pcclip.suites.task import MEASURES, Protocol, Suite, Task, TaskSource
+from pcclip.suites.task import Protocol, Suite, Task, TaskSource
 from pcclip.types import Example, Quarantined
 
 _T = TypeVar("_T")
@@ -129,23 +130,6 @@ class FileSource(TaskSource):
         except PcclipError as error:
             place = f"{self.file.name}, task {self.name!r}, {key}"
             raise DataError(f"{place}: {error.message}", error.hint) from error
-
-
-def measures_that_fit(examples: Sequence[Example], attributes: Sequence[object]) -> tuple[str, ...]:
-    """Return the groups of measures that pictures allow, by what is known of them."""
-    captions, labels = any(example.caption for example in examples), any(example.label for example in examples)
-    pairs = captions or bool(attributes)
-    allowed = {
-        "difference": pairs,
-        "ranking": bool(attributes),
-        "zero-shot": labels,
-        "strategies": labels,
-        "retrieval": captions,
-        "geometry": pairs,
-        "composed": pairs,
-        "probe": labels,
-    }
-    return tuple(name for name in MEASURES if allowed[name])
 
 
 def _without_pictures(names: Mapping[str, str], labels: set[str], support: Sequence[Example]) -> list[str]:
