@@ -76,13 +76,19 @@ def read_cub(folder: Path, progress: Progress | None = None) -> Task:
         notes.append(f"{without} test pictures have no captions in {str(captions)!r}.")
     if not sizes:
         notes.append("There is no attributes.txt with attributes/class_attribute_labels_continuous.txt: no sizes.")
+    captioned = without < len(test)
+    allowed = {
+        "difference": captioned or bool(sizes),
+        "ranking": bool(sizes),
+        "zero-shot": True,
+        "strategies": True,
+        "retrieval": captioned,
+        "geometry": captioned or bool(sizes),
+        "probe": True,
+    }
     return Task(
         "cub",
-        tuple(
-            name
-            for name in ("difference", "ranking", "zero-shot", "strategies", "retrieval", "geometry", "probe")
-            if (name != "retrieval" or without < len(test)) and (name != "ranking" or sizes)
-        ),
+        tuple(name for name, there in allowed.items() if there),
         tuple(test),
         few_of_each([example for example in examples if example.id in of_training], SUPPORT_A_CLASS),
         tuple(aside),
