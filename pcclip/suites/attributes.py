@@ -167,12 +167,12 @@ class _Table:
             ids = self._names.get(picture_id(picture), ())
             if len(ids) == 1:
                 return "picture", ids[0]
-            what = "are the file names of several pictures" if ids else "are no pictures of the data"
+            what = "several pictures have the file name" if ids else "no picture of the data is called"
             self._unknown.setdefault(what, []).append(f"{picture!r} ({where})")
         elif label in self._labels and label:
             return "class", label
         elif label:
-            self._unknown.setdefault("are no classes of the data", []).append(f"{label!r} ({where})")
+            self._unknown.setdefault("no picture of the data has the class", []).append(f"{label!r} ({where})")
         else:
             self.problems.append(f"{self.file}: {where} names no picture and no class")
         return None
@@ -188,7 +188,7 @@ class _Table:
         return {**of_class, **self._values.get(("picture", example.id), {})}
 
     def problems_of_columns(self) -> list[str]:
-        problems = [f"{self.file}: {len(named)} names {what}: {_some(named)}" for what, named in self._unknown.items()]
+        problems = [f"{self.file}: {what} {_some(named)}" for what, named in self._unknown.items()]
         for name in self.attributes:
             if self._bad[name]:
                 problems.append(f"{self.file}: values of {name!r} are no finite numbers: {_some(self._bad[name])}")

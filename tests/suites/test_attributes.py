@@ -59,8 +59,8 @@ def test_what_is_wrong_is_named_and_the_rest_counts(tmp_path: Path) -> None:
     for part in (
         "values of 'size' are no finite numbers: 'nan' (row 2), 'big' (row 3)",
         "values of 'weight' are no finite numbers: 'inf' (row 7)",
-        "1 names are the file names of several pictures: 'a.jpg' (row 4)",
-        "1 names are no pictures of the data: 'none.jpg' (row 5)",
+        "several pictures have the file name 'a.jpg' (row 4)",
+        "no picture of the data is called 'none.jpg' (row 5)",
         "row 8: 'size' of picture 'dogs/c.jpg' is 81, and 8 in an earlier row",
         "row 9 names no picture and no class",
         "row 10: 2 cells, where the header has 5",
@@ -77,7 +77,7 @@ def test_many_unknown_names_are_one_problem(tmp_path: Path) -> None:
     examples, problems = read_attributes(table(tmp_path, text), EXAMPLES)
     assert sizes(examples) == [1, 1, 2, 2]
     (problem,) = problems
-    assert "20 names are no classes of the data: 'bird0' (row 4)" in problem
+    assert "no picture of the data has the class 'bird0' (row 4)" in problem
     assert problem.endswith("and 15 more")
 
 

@@ -127,6 +127,9 @@ def read_attribute_table(folder: Path, classes: list[str]) -> dict[str, tuple[st
 class AttributeTexts:
     """Says how the attributes of two classes differ, in the sentence of the paper.
 
+    Attributes that both classes have say nothing of the difference and are left out: with them most of
+    the sentences are longer than the 77 tokens that CLIP reads.
+
     Args:
         attributes: of each class, by name.
     """
