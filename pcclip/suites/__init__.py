@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from pcclip.suites.task import Attribute, Protocol, Suite, Task, TaskSource
+from pcclip.suites.finding import NAMES, find
+from pcclip.suites.task import MEASURES, Attribute, Protocol, Suite, Task, TaskSource
 
-__all__ = ["Attribute", "Protocol", "Suite", "Task", "TaskSource"]
+__all__ = ["MEASURES", "NAMES", "Attribute", "Protocol", "Suite", "Task", "TaskSource", "find"]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pcclip.data import Dataset, read
+from pcclip.data import read
 from pcclip.progress import Progress
-from pcclip.suites.task import Attribute, Protocol, Task, TaskSource
+from pcclip.suites.attributes import read_attributes
+from pcclip.suites.task import MEASURES, Attribute, Protocol, Task, TaskSource
+from pcclip.types import Example
 
 PROTOCOL = Protocol(seeds=5, pictures=100, pairs=500)
 """500 pairs a draw: each has a text of its own, and all 4,950 pairs of 100 pictures would be as many texts."""
@@ -27,12 +29,14 @@ class OwnData(TaskSource):
         options: of :func:`pcclip.data.read`: ``images``, ``caption_column``, ...
         attributes: numeric attributes of the data with their sentences.
         max_bad_fraction: the largest share of unusable rows to accept.
+        attributes_file: table of further attributes by picture or by class; what is wrong in it becomes notes.
     """
 
     data: str
     options: dict[str, Any] | None = None
     attributes: Sequence[Attribute] = ()
     max_bad_fraction: float = 0.1
+    attributes_file: Path | None = None
 
     @property
     def name(self) -> str:
@@ -41,24 +45,29 @@ class OwnData(TaskSource):
     def load(self, root: Path | None, progress: Progress | None = None) -> Task:
         """Read the data; ``root`` is of no use."""
         found = read(self.data, **(self.options or {}), progress=progress).require(self.max_bad_fraction)
+        examples, problems = found.examples, tuple[str, ...]()
+        if self.attributes_file is not None:
+            examples, problems = read_attributes(self.attributes_file, examples)
         return Task(
             self.name,
-            _measures(found, bool(self.attributes)),
-            found.examples,
+            measures_that_fit(examples, self.attributes),
+            examples,
             quarantined=found.quarantined,
             attributes=tuple(self.attributes),
             protocol=PROTOCOL,
             source=self.data,
-            notes=found.notes,
+            notes=(*found.notes, *problems),
         )
 
 
-def _measures(data: Dataset, attributes: bool) -> tuple[str, ...]:
-    captions, labels = any(example.caption for example in data), bool(data.labels)
-    pairs = captions or attributes
+def measures_that_fit(examples: Iterable[Example], attributes: Sequence[object]) -> tuple[str, ...]:
+    """Return the groups of measures that pictures allow, by what is known of them."""
+    known = tuple(examples)
+    captions, labels = any(example.caption for example in known), any(example.label for example in known)
+    pairs = captions or bool(attributes)
     wanted = {
         "difference": pairs,
-        "ranking": attributes,
+        "ranking": bool(attributes),
         "zero-shot": labels,
         "strategies": labels,
         "retrieval": captions,
@@ -66,4 +75,4 @@ def _measures(data: Dataset, attributes: bool) -> tuple[str, ...]:
         "composed": pairs,
         "probe": labels,
     }
-    return tuple(name for name, there in wanted.items() if there)
+    return tuple(name for name in MEASURES if wanted[name])

@@ -10,6 +10,9 @@ from pathlib import Path
 from pcclip.progress import Progress
 from pcclip.types import Example, Quarantined
 
+MEASURES = ("difference", "ranking", "zero-shot", "strategies", "retrieval", "geometry", "composed", "probe")
+"""Names of the groups of measures that a task can ask for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
