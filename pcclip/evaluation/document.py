@@ -18,8 +18,8 @@ class ModelFacts(_Part):
 
     name: str = Field(description="what tables call it; unique in the document")
     backbone: str = Field(description="name of the embedder plugin")
-    path: str | None = Field(None, description="folder of the run, or null for an untuned backbone")
-    baseline: bool = Field(False, description="whether the others are compared with it")
+    path: str | None = Field(default=None, description="folder of the run, or null for an untuned backbone")
+    baseline: bool = Field(default=False, description="whether the others are compared with it")
     image_fingerprint: str
     text_fingerprint: str
 
@@ -30,12 +30,12 @@ class TaskFacts(_Part):
     name: str
     source: str = ""
     pictures: int = 0
-    support: int = Field(0, description="labelled pictures beside the test pictures")
+    support: int = Field(default=0, description="labelled pictures beside the test pictures")
     classes: tuple[str, ...] = ()
-    prompts: dict[str, str] = Field({}, description="class prompt by label, attribute sentences by name")
-    quarantined: tuple[dict[str, str], ...] = Field((), description="rows of id, stage, reason, detail")
+    prompts: dict[str, str] = Field(default={}, description="class prompt by label, attribute sentences by name")
+    quarantined: tuple[dict[str, str], ...] = Field(default=(), description="rows of id, stage, reason, detail")
     notes: tuple[str, ...] = ()
-    skipped: str | None = Field(None, description="why the whole task was left out")
+    skipped: str | None = Field(default=None, description="why the whole task was left out")
 
 
 class Result(_Part):
@@ -44,16 +44,14 @@ class Result(_Part):
     task: str
     model: str
     measure: str = Field(description="such as difference_accuracy, ranking_spearman, comparative_accuracy")
-    part: str = Field(
-        "", description="which of several it is of: an attribute, a strategy, a pair"
-    )
+    part: str = Field(default="", description="which of several it is of: an attribute, a strategy, a pair")
     value: float
-    standard_error: float | None = Field(None, description="over seeds, where there are several")
-    low: float | None = Field(None, description="lower end of the 95% bootstrap interval")
+    standard_error: float | None = Field(default=None, description="over seeds, where there are several")
+    low: float | None = Field(default=None, description="lower end of the 95% bootstrap interval")
     high: float | None = None
     n: int = Field(description="of how many pictures, pairs or queries")
-    seeds: tuple[float, ...] = Field((), description="the value of each seed")
-    higher_is_better: bool | None = Field(True, description="null where neither is")
+    seeds: tuple[float, ...] = Field(default=(), description="the value of each seed")
+    higher_is_better: bool | None = Field(default=True, description="null where neither is")
 
 
 class Compared(_Part):
@@ -138,7 +136,7 @@ class Geometry(_Part):
     task: str
     model: str
     image_cosines: tuple[float, ...] = Field(description="of g(t_ij) and N(d_ij)")
-    caption_cosines: tuple[float, ...] = Field((), description="of g(t_ij) and N(g(c_i) - g(c_j))")
+    caption_cosines: tuple[float, ...] = Field(default=(), description="of g(t_ij) and N(g(c_i) - g(c_j))")
 
 
 class CaptionerFacts(_Part):
@@ -148,10 +146,8 @@ class CaptionerFacts(_Part):
     captioner: str
     asked: int
     accepted: int
-    rejected: dict[str, int] = Field({}, description="count by reason")
-    examples: tuple[dict[str, str], ...] = Field(
-        (), description="rows of first, second, text, reason or \"\""
-    )
+    rejected: dict[str, int] = Field(default={}, description="count by reason")
+    examples: tuple[dict[str, str], ...] = Field(default=(), description='rows of first, second, text, reason or ""')
 
 
 class Evaluation(_Part):
@@ -160,9 +156,11 @@ class Evaluation(_Part):
     kind: Literal["pcclip-evaluation"] = "pcclip-evaluation"
     schema_version: int = SCHEMA
     created: str = Field(description="UTC, ISO 8601")
-    versions: dict[str, str] = Field({}, description="pcclip, torch, open_clip, …")
+    versions: dict[str, str] = Field(default={}, description="pcclip, torch, open_clip, …")
     suite: str
-    settings: dict[str, Any] = Field({}, description="seed, bootstrap resamples, strategies and their options, …")
+    settings: dict[str, Any] = Field(
+        default={}, description="seed, bootstrap resamples, strategies and their options, …"
+    )
     models: tuple[ModelFacts, ...]
     tasks: tuple[TaskFacts, ...]
     results: tuple[Result, ...] = ()

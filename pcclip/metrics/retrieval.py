@@ -1,7 +1,4 @@
-"""The measures, each a small function of embeddings with its formula.
-
-Rows are unit vectors. A random guess gives 0.5 in difference accuracy and 0.25 in its swap form.
-"""
+"""Recall@k of finding captions by picture and pictures by caption."""
 
 from __future__ import annotations
 
@@ -13,39 +10,18 @@ from numpy.typing import NDArray
 from pcclip.types import FloatArray
 
 
-def difference_cosines(texts: FloatArray, first: FloatArray, second: FloatArray) -> FloatArray:
-    """Return ``<g(t), N(f_1 - f_2)>`` of each row.
-
-    Args:
-        texts, first, second: (n, dim). Two equal pictures have no direction; their cosine is 0.
-    """
-    differences = first - second
-    norms = np.linalg.norm(differences, axis=1)
-    return np.asarray(np.einsum("nd,nd->n", texts, differences) / np.where(norms > 0, norms, 1), np.float32)
-
-
-def difference_accuracy(cosines: FloatArray) -> float:
-    """Return the share of texts that fit the order of their pictures: ``<g(t), N(f_1 - f_2)> > 0``."""
-    return float((cosines > 0).mean())
-
-
-def difference_swap_accuracy(cosines: FloatArray, reversed_cosines: FloatArray) -> float:
-    """Return the share of pairs where the text *and* the reversed text, on the reversed pair, both fit."""
-    return float(((cosines > 0) & (reversed_cosines > 0)).mean())
-
-
-def recall_at(
+def best_right_ranks(
     queries: FloatArray,
     items: FloatArray,
     query_groups: NDArray[np.int64],
     item_groups: NDArray[np.int64],
-    ks: Sequence[int],
     block: int = 1024,
-) -> dict[int, float]:
-    """Return, for each k, the share of queries with an item of their own group among the k best.
+) -> NDArray[np.int64]:
+    """Return, for each query, how many wrong items score at least as well as the best item of its own group.
 
-    An item of another group that ties with the best right one counts as better. Memory is bounded by
-    ``block`` queries at a time.
+    So 0 is a hit at once, and an item of another group that ties with the best right one counts as better.
+    A query without an item of its own group has as many as there are items. Memory is bounded by ``block``
+    queries at a time.
 
     Args:
         queries, items: (q, dim) and (m, dim); scores are their inner products.
@@ -58,7 +34,29 @@ def recall_at(
         right = query_groups[rows, None] == item_groups[None, :]
         best = np.where(right, scores, -np.inf).max(axis=1, keepdims=True)
         ranks[rows] = ((scores >= best) & ~right).sum(axis=1)
+    return ranks
+
+
+def recall_at(
+    queries: FloatArray,
+    items: FloatArray,
+    query_groups: NDArray[np.int64],
+    item_groups: NDArray[np.int64],
+    ks: Sequence[int],
+    block: int = 1024,
+) -> dict[int, float]:
+    """Return, for each k, the share of queries with an item of their own group among the k best.
+
+    See :func:`best_right_ranks` for the arguments and for ties.
+    """
+    ranks = best_right_ranks(queries, items, query_groups, item_groups, block)
     return {k: float((ranks < k).mean()) for k in ks}
+
+
+def caption_groups(captions: Sequence[str]) -> NDArray[np.int64]:
+    """Return a number for each picture's caption: pictures that share a caption are each other's right answers."""
+    distinct = {caption: row for row, caption in enumerate(dict.fromkeys(captions))}
+    return np.array([distinct[caption] for caption in captions], np.int64)
 
 
 def retrieval(
@@ -76,9 +74,8 @@ def retrieval(
     Returns:
         ``image_to_text_r{k}``, ``text_to_image_r{k}``, and their mean ``retrieval_r{k}``.
     """
-    distinct = {caption: row for row, caption in enumerate(dict.fromkeys(captions))}
-    image_groups = np.array([distinct[caption] for caption in captions])
-    text_groups = np.arange(len(distinct))
+    image_groups = caption_groups(captions)
+    text_groups = np.arange(len(texts))
     by_image = recall_at(images, texts, image_groups, text_groups, ks)
     by_text = recall_at(texts, images, text_groups, image_groups, ks)
     found = {}
@@ -87,9 +84,3 @@ def retrieval(
         found[f"text_to_image_r{k}"] = by_text[k]
         found[f"retrieval_r{k}"] = (by_image[k] + by_text[k]) / 2
     return found
-
-
-def accuracy(scores: FloatArray, labels: Sequence[str], classes: Sequence[str]) -> float:
-    """Return the share of rows whose largest score is their label's."""
-    best = scores.argmax(axis=1)
-    return float(np.mean([classes[b] == label for b, label in zip(best, labels, strict=True)]))
