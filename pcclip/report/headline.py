@@ -99,7 +99,7 @@ def _of_role(findings: Findings, model: str, role: words.Role) -> list[Compared]
         (task.name, measure, part)
         for task in findings.evaluation.tasks
         for measure, part in findings.measured(task.name)
-        if words.measure(measure).role == role
+        if words.words(measure).role == role
     ]
     wholes = {(task, measure) for task, measure, part in keys if not part}
     return findings.spread(model, [key for key in keys if not key[2] or key[:2] not in wholes])
@@ -127,7 +127,7 @@ def _price(findings: Findings, costs: list[Compared]) -> str:
     lost = [row for row in costs if findings.effect(row) == "worse"]
     if not lost:
         return ", at no cost that stands out from chance"
-    names = list(dict.fromkeys(words.measure(row.measure).words for row in lost))
+    names = list(dict.fromkeys(words.words(row.measure).words for row in lost))
     return f", and pays with {' and '.join(names)}"
 
 
@@ -149,17 +149,17 @@ def _number(count: int) -> str:
 
 
 def _change(findings: Findings, row: Compared, reach: float) -> Change:
-    measure = words.measure(row.measure)
+    unit = words.unit(row.measure)
     before = findings.result(row.task, row.measure, row.part, row.baseline)
     after = findings.result(row.task, row.measure, row.part, row.model)
     return Change(
-        measure.words,
+        words.words(row.measure).words,
         row.part,
         row.task,
-        words.figure(before.value, measure.unit) if before else "–",
-        words.figure(after.value, measure.unit) if after else "–",
-        words.change(row.difference, measure.unit),
-        words.interval(row.low, row.high, measure.unit, signed=True),
+        words.figure(before.value, unit) if before else "–",
+        words.figure(after.value, unit) if after else "–",
+        words.change(row.difference, unit),
+        words.interval(row.low, row.high, unit, signed=True),
         findings.effect(row),
         *(_place(value, reach) for value in (row.difference, row.low, row.high)),
     )

@@ -28,7 +28,9 @@ class Seen:
     value: Any
 
 
-def look(page: Path, *, width: int = 1280, dark: bool = False, script: str = "null", picture: Path | None = None) -> Seen:
+def look(
+    page: Path, *, width: int = 1280, dark: bool = False, script: str = "null", picture: Path | None = None
+) -> Seen:
     """Open a page in a process of its own; ``script`` is JavaScript whose value is JSON.
 
     Args:
