@@ -130,13 +130,13 @@ def _pairs(findings: Findings, album: Album, task: str, examples: list[PairExamp
     )
 
 
-_KINDS = ("became right", "became wrong", "models disagree", "right", "wrong")
+_KINDS = ("became right", "became wrong", "models disagree", "stayed wrong", "stayed right", "wrong", "right")
 
 
 def _kind(example: PairExample, order: Sequence[str]) -> str:
     right = [example.cosines[name] > 0 for name in _named(example.cosines, order)]
     if len(set(right)) < 2:
-        return "right" if all(right) else "wrong"
+        return f"{'stayed ' if len(right) > 1 else ''}{'right' if all(right) else 'wrong'}"
     if len(right) == 2 and order[0] in example.cosines:
         return "became wrong" if right[0] else "became right"
     return "models disagree"

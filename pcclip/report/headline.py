@@ -6,12 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pcclip.evaluation import words
+from pcclip.evaluation import measures, words
 from pcclip.evaluation.document import Compared
 from pcclip.report.findings import Effect, Findings
 
 MOST_ROWS = 16
 """How many differences a group shows at the head; all of them are in the tables."""
+
+
+_PRICES = {"zero-shot": "zero-shot accuracy", "retrieval": "caption retrieval"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +127,15 @@ def _sentence(findings: Findings, model: str, baseline: str, aims: list[Compared
 def _price(findings: Findings, costs: list[Compared]) -> str:
     if not costs:
         return "; what it cost was not measured"
-    lost = [row for row in costs if findings.effect(row) == "worse"]
+    lost: dict[str, float] = {}
+    for row in costs:
+        if findings.effect(row) == "worse":
+            what = _PRICES.get(measures.measure(row.measure).group) or words.words(row.measure).words
+            lost[what] = max(lost.get(what, 0.0), abs(row.difference))
     if not lost:
         return ", at no cost that stands out from chance"
-    names = list(dict.fromkeys(words.words(row.measure).words for row in lost))
-    return f", and pays with {' and '.join(names)}"
+    said = [f"{what} ({words.change(-most, 'share')})" for what, most in lost.items()]
+    return f", and pays with {' and '.join(said)}"
 
 
 def _counts(findings: Findings, aims: list[Compared], costs: list[Compared]) -> str:

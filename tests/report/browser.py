@@ -1,7 +1,7 @@
 """Opens a page in Chromium, as Qt ships it (PySide6-WebEngine on PyPI), and tells what a script in it found.
 
 Run as a program, for Chromium wants a process with its own event loop, and takes the colour scheme when it starts:
-``python browser.py page.html 360 light [script.js] [picture.png]``. JSON on standard output:
+``python browser.py page.html 360 light SCRIPT PICTURE 900``. JSON on standard output:
 ``console`` (messages), ``requests`` (everything that was asked for), ``value`` (of the script).
 """
 
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-HEIGHT = 900
 SECONDS = 60
 
 
@@ -29,23 +28,29 @@ class Seen:
 
 
 def look(
-    page: Path, *, width: int = 1280, dark: bool = False, script: str = "null", picture: Path | None = None
+    page: Path,
+    *,
+    width: int = 1280,
+    height: int = 900,
+    dark: bool = False,
+    script: str = "null",
+    picture: Path | None = None,
 ) -> Seen:
     """Open a page in a process of its own; ``script`` is JavaScript whose value is JSON.
 
     Args:
-        width: of the window, in CSS pixels.
+        width, height: of the window, in CSS pixels.
         dark: the user's colour scheme.
-        picture: where to put a PNG of the whole page.
+        picture: where to put a PNG of the window.
     """
-    arguments = [str(page), str(width), "dark" if dark else "light", script, str(picture or "")]
+    arguments = [str(page), str(width), "dark" if dark else "light", script, str(picture or ""), str(height)]
     done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, timeout=2 * SECONDS)
     if done.returncode:
         raise AssertionError(f"the browser ended with {done.returncode}:\n{done.stderr[-3000:]}")
     return Seen(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def main(page: str, width: str, scheme: str, script: str, picture: str) -> int:
+def main(page: str, width: str, scheme: str, script: str, picture: str, height: str) -> int:
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     # a browser that may not open namespaces, as root or in a container, must do without its sandbox: the page is ours
     os.environ["QTWEBENGINE_DISABLE_SANDBOX"] = "1"
@@ -74,24 +79,21 @@ def main(page: str, width: str, scheme: str, script: str, picture: str) -> int:
     view = QWebEngineView()
     opened = Page(profile, view)
     view.setPage(opened)
-    view.resize(int(width), HEIGHT)
+    view.resize(int(width), int(height))
     view.show()
 
     def loaded(well: bool) -> None:
         if not well:
             application.exit(3)
-        opened.runJavaScript(f"JSON.stringify([({script}), document.documentElement.scrollHeight])", answered)
+        opened.runJavaScript(f"JSON.stringify({script})", answered)
 
     def answered(value: str) -> None:
-        found["value"], height = json.loads(value)
-        if picture:
-            view.resize(int(width), min(height, 16000))
-            QTimer.singleShot(700, shot)
-        else:
-            QTimer.singleShot(100, application.quit)
+        found["value"] = json.loads(value or "null")  # an empty text is what a script that fails gives
+        QTimer.singleShot(500 if picture else 100, shown)  # painting, and what the page may still say or ask for
 
-    def shot() -> None:
-        view.grab().save(picture)
+    def shown() -> None:
+        if picture:
+            view.grab().save(picture)
         application.quit()
 
     opened.loadFinished.connect(loaded)
