@@ -255,7 +255,7 @@ def test_pictures_that_cannot_be_shown_say_why(tmp_path: Path) -> None:
     page = Page(render(small(pair_examples=pairs)))
     for reason in ("missing file", "not a picture", "empty file", "not a file"):
         assert f"no picture:{reason}" in page.text
-    assert "Pictures that are not shown: 1 missing file" in page.text
+    assert "Pictures that are not shown: 2 missing file" in page.text
     assert not [tag for tag, _ in page.elements if tag == "image"]
 
 
