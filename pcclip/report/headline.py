@@ -110,15 +110,16 @@ def _of_role(findings: Findings, model: str, role: words.Role) -> list[Compared]
 
 def _sentence(findings: Findings, model: str, baseline: str, aims: list[Compared], costs: list[Compared]) -> str:
     effects = [findings.effect(row) for row in aims]
-    better, worse = "better" in effects, "worse" in effects
+    better, worse = effects.count("better"), effects.count("worse")
     if not aims:
         return f"{model} against {baseline}: no measure of differences was taken of both"
     if better and worse:
-        said = f"{model} is better than {baseline} in some differences and worse in others"
-    elif better:
-        said = f"{model} is better at differences than {baseline}"
-    elif worse:
-        said = f"{model} is worse at differences than {baseline}"
+        said = f"{model} is better than {baseline} at some differences and worse at others"
+    elif better or worse:
+        which = "better" if better else "worse"
+        said = f"{model} is {which} at differences than {baseline}"
+        if better + worse < len(aims):
+            said = f"{model} is {which} than {baseline} in {better + worse} of {len(aims)} measures of differences"
     else:
         said = f"{model} shows no clear difference from {baseline}"
     return said + _price(findings, costs)

@@ -115,8 +115,9 @@ def test_everything_of_an_evaluation_is_in_one_file(evaluation: Evaluation, tmp_
     write_report(evaluation, path)
     page = Page(path.read_text("utf-8"))
     for said in (
-        "58.1%", "87.4%", "+29.3 points", "+24.8 to +33.8", "p < 0.001", "± 0.6", "1,128", "Forgetting", "−8.3 points",
-        "awa2", "no folder Animals_with_Attributes2", "never varies", "became right", "Spearman 0.792 over 48 pictures",
+        "58.1%", "87.4%", "+29.3 points", "+24.8 to +33.8", "p\u00a0<\u00a00.001", "± 0.6", "1,128", "Forgetting",
+        "−8.3 points", "awa2", "no folder Animals_with_Attributes2", "never varies", "became right",
+        "Spearman 0.792 over 48 pictures",
         "Most confused pairs", "20 of them rightly", "+0.241", "968 of 1,200", "too-short", "77de77de",
         "This is a photo of a circle", "strategies.comparative.alpha", "2.14.1", "00017.png",
     ):  # fmt: skip
@@ -284,7 +285,8 @@ def test_an_album_has_a_limit_and_names_what_it_left_out(tmp_path: Path) -> None
         ([("difference_accuracy", 0.1, 0.2)], "what it cost was not measured"),
         ([("difference_accuracy", -0.2, -0.1), ("zero_shot_top1", 0, 0)], "is worse at differences than"),
         ([("difference_accuracy", -0.1, 0.1), ("zero_shot_top1", 0, 0)], "shows no clear difference"),
-        ([("difference_accuracy", 0.1, 0.2), ("ranking_spearman", -0.3, -0.1)], "in some differences and worse in"),
+        ([("difference_accuracy", 0.1, 0.2), ("ranking_spearman", -0.3, -0.1)], "at some differences and worse at"),
+        ([("difference_accuracy", 0.1, 0.2), ("ranking_spearman", -0.1, 0.1)], "in 1 of 2 measures of differences"),
         ([("zero_shot_top1", 0, 0)], "no measure of differences was taken of both"),
     ],
 )
