@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,11 @@ def find_candidates(
     """
     if not models and baseline is None:
         raise UsageError("no model to measure was given", "Name one or more: --model RUN, or the name of a backbone.")
+    for model in models if baseline in (None, "none") else (*models, str(baseline)):
+        if not _is_backbone(model) and not Path(model).exists():
+            close = difflib.get_close_matches(str(model), registry().names("embedder"), n=3)
+            hint = f"Did you mean {', '.join(close)}?" if close else "Name a run's folder, or see: pcclip plugins"
+            raise UsageError(f"{str(model)!r} is neither a folder nor a backbone", hint)
     tuned = [model for model in models if not _is_backbone(model)]
     chosen: str | Path | None = baseline
     if baseline is None and tuned:
@@ -91,10 +97,6 @@ def _candidate(model: str | Path, name: str, options: Mapping[str, Any] | None, 
         registry().parse_options("embedder", str(model), options or {})
         return Candidate(name, str(model), options=options)
     path = Path(model)
-    if not path.exists():
-        raise UsageError(
-            f"{str(model)!r} is neither a folder nor a backbone", "Name a run's folder, or see: pcclip plugins"
-        )
     backbone = str(read_record(model_folder(path))["plugin"])
     try:
         return Candidate(name, backbone, path, trained_on=trained_on(path, progress))

@@ -8,11 +8,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pcclip.evaluation.document import Compared, Problem, Result
-from pcclip.evaluation.measures import FORGETTING, measure
 from pcclip.evaluation.view import Estimate
 from pcclip.metrics.statistics import Floats, distributions, interval, two_sided_p
 
-Key = tuple[str, str]  # measure and part
+FORGETTING: Mapping[str, tuple[str, ...]] = {
+    "zero-shot": ("zero_shot_top1",),
+    "retrieval": ("image_to_text_r1", "text_to_image_r1"),
+}
+"""What a finetuned model may have forgotten: by part, the measures whose mean change it is; below 0 is forgotten."""
+
+NEITHER_IS_BETTER = frozenset({"probe_accuracy"})
+"""Measures that are there to stay the same."""
 
 
 def compare(
@@ -75,7 +81,7 @@ def _result(task: str, model: str, one: Estimate, distribution: Floats | None) -
         high=bounds.high if bounds else None,
         n=one.n,
         seeds=one.seeds,
-        higher_is_better=measure(one.measure).higher_is_better,
+        higher_is_better=None if one.measure in NEITHER_IS_BETTER else True,
     )
 
 
@@ -105,8 +111,8 @@ def _forgetting(
     for part, names in FORGETTING.items():
         there = [name for name in names if (model, name, "") in spread and (baseline, name, "") in spread]
         if there:
-            losses = [known[baseline, name, ""].value - known[model, name, ""].value for name in there]
-            differences = np.mean([spread[baseline, name, ""] - spread[model, name, ""] for name in there], axis=0)
-            one = Estimate("forgetting", part, float(np.mean(losses)), known[model, there[0], ""].n)
+            changes = [known[model, name, ""].value - known[baseline, name, ""].value for name in there]
+            differences = np.mean([spread[model, name, ""] - spread[baseline, name, ""] for name in there], axis=0)
+            one = Estimate("forgetting", part, float(np.mean(changes)), known[model, there[0], ""].n)
             found.append(_result(task, model, one, differences))
     return found

@@ -43,7 +43,7 @@ class Result(_Part):
 
     task: str
     model: str
-    measure: str = Field(description="such as difference_accuracy, ranking_spearman, comparative_accuracy")
+    measure: str = Field(description="a name of pcclip.evaluation.words, such as difference_accuracy")
     part: str = Field(default="", description="which of several it is of: an attribute, a strategy, a pair")
     value: float
     standard_error: float | None = Field(default=None, description="over seeds, where there are several")

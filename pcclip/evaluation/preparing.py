@@ -6,22 +6,27 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from pcclip.comparatives import ComparativeStore
+from pcclip.confusable import confusable_pairs, embed_prompts
 from pcclip.describe import describe
-from pcclip.differences import describe_classes, similar_classes
+from pcclip.descriptions import read_descriptions, write_descriptions
+from pcclip.differences import describe_classes, read_differences
 from pcclip.embeddings import EmbeddedFiles, EmbeddingStore, embed
 from pcclip.errors import DataError, PcclipError
 from pcclip.evaluation.candidates import Candidate
 from pcclip.evaluation.document import CaptionerFacts, Problem
 from pcclip.evaluation.pairing import PairSet, attribute_pairs, class_pairs, draw, pair_set
 from pcclip.evaluation.settings import EvaluateSettings
-from pcclip.evaluation.view import ReadyTask
+from pcclip.evaluation.view import ReadyTask, labelled
 from pcclip.form import reverse
 from pcclip.interfaces import Captioner, Embedder
 from pcclip.pairs import random_pairs
+from pcclip.plugins import registry
 from pcclip.progress import Progress
 from pcclip.suites import Protocol, Task
-from pcclip.types import CaptionPair, ClassComparative, Comparative, Example, Rejection
+from pcclip.types import CaptionPair, ClassComparative, Comparative, Example, FloatArray, Rejection
 
 log = logging.getLogger(__name__)
 _CLASS_PAIRS = 200  # pairs of classes that are described for geometry, where there are more
@@ -90,7 +95,8 @@ def prepare_task(
         if wanted & {"geometry", "composed"}:
             ready = _with_comparatives(ready, writer, settings, progress)
         if "strategies" in wanted:
-            ready = _with_confusable(ready, embedder, writer, settings, progress)
+            ready = _with_confusable(ready, _Seen(embedder, *_rows(ready, test, support)), writer, settings, progress)
+            ready = _with_descriptions(ready, settings, progress)
     return Ready(ready, facts)
 
 
@@ -217,29 +223,78 @@ def _with_comparatives(
     return replace(ready, comparatives=renamed, problems=(*ready.problems, *_failures(task, "geometry", failed)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the first model makes of the pictures: it says for all models which classes are easily confused."""
+
+    embedder: Embedder
+    images: FloatArray
+    support: FloatArray
+
+
 def _with_confusable(
-    ready: ReadyTask, embedder: Embedder, writer: Writer, settings: EvaluateSettings, progress: Progress | None
+    ready: ReadyTask, seen: _Seen, writer: Writer, settings: EvaluateSettings, progress: Progress | None
 ) -> ReadyTask:
-    """Return the task with the pairs of classes described that the first model takes for most alike, for all models."""
+    """Return the task with easily confused classes described, the same for all models."""
+    if not _needed(settings, "comparatives"):
+        return ready
     task = ready.task
     names = [ready.words(label) for label in ready.classes]
-    prompts = embedder.embed_texts([task.template.replace("{label}", name) for name in names])
-    chosen = similar_classes(prompts, settings.confusable_pairs)
-    if task.class_difference is not None:
-        both = [pair for a, b in chosen for pair in ((a, b), (b, a))]
-        texts = [(a, b, task.class_difference(ready.classes[a], ready.classes[b])) for a, b in both]
-        return replace(
-            ready, confusable=tuple(ClassComparative(names[a], names[b], text) for a, b, text in texts if text)
-        )
     try:
-        found, failed = describe_classes(names, chosen, writer.captioner, writer.store, progress)
+        if settings.differences is not None:
+            return replace(ready, confusable=read_differences(settings.differences, names))
+        chosen = confusable_pairs(
+            settings.confusable,
+            settings.confusable_pairs,
+            names,
+            embed_prompts(seen.embedder, names),
+            unlabelled=seen.images,
+            support=labelled(ready, seen.support),
+        )
+        if task.class_difference is None:
+            found, failed = describe_classes(names, chosen, writer.captioner, writer.store, progress)
+        else:
+            both = [pair for a, b in chosen for pair in ((a, b), (b, a))]
+            texts = [(a, b, task.class_difference(ready.classes[a], ready.classes[b])) for a, b in both]
+            found, failed = [ClassComparative(names[a], names[b], text) for a, b, text in texts if text], []
     except PcclipError as error:
-        return replace(ready, problems=(*ready.problems, *_failures(task, "strategies", [error.message])))
-    return replace(ready, confusable=tuple(found), problems=(*ready.problems, *_failures(task, "strategies", failed)))
+        return replace(ready, problems=(*ready.problems, _problem(task, "strategies", str(error))))
+    failures = _failures(task, "strategies", failed)
+    return replace(ready, confusable=tuple(found), problems=(*ready.problems, *failures))
+
+
+def _with_descriptions(ready: ReadyTask, settings: EvaluateSettings, progress: Progress | None) -> ReadyTask:
+    """Return the task with texts about its classes, where a strategy needs them."""
+    if not _needed(settings, "descriptions"):
+        return ready
+    names = [ready.words(label) for label in ready.classes]
+    try:
+        if settings.descriptions is not None:
+            return replace(ready, descriptions=read_descriptions(settings.descriptions, names))
+        found = write_descriptions(names, settings.captioner, settings.captioner_options, progress)
+        return replace(ready, descriptions=found)
+    except PcclipError as error:
+        return replace(ready, problems=(*ready.problems, _problem(ready.task, "strategies", str(error))))
+
+
+def _needed(settings: EvaluateSettings, field: str) -> bool:
+    return any(field in registry().target("strategy", name).needs for name in settings.strategy)
+
+
+def _rows(ready: ReadyTask, test: EmbeddedFiles, support: EmbeddedFiles) -> tuple[FloatArray, FloatArray]:
+    """Return the embeddings of the test pictures and of those beside, some of which were test pictures at first."""
+    of = {path: row for files in (support, test) for path, row in zip(files.paths, files.embeddings, strict=True)}
+    dim = test.embeddings.shape[1]
+    sides = (ready.task.examples, ready.task.support)
+    images, beside = (
+        np.stack([of[e.image] for e in side]) if side else np.zeros((0, dim), np.float32) for side in sides
+    )
+    return images, beside
+
+
+def _problem(task: Task, measure: str, message: str, part: str = "") -> Problem:
+    return Problem(task=task.name, measure=measure, part=part, message=message)
 
 
 def _failures(task: Task, measure: str, lines: Sequence[str]) -> tuple[Problem, ...]:
-    return tuple(
-        Problem(task=task.name, measure=measure, part="classes", message=f"no usable difference of {line}")
-        for line in lines
-    )
+    return tuple(_problem(task, measure, f"no usable difference of {line}", "classes") for line in lines)

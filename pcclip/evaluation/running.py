@@ -27,6 +27,7 @@ from pcclip.files import cache_folder, make_writable_folder, write_text
 from pcclip.interfaces import Embedder
 from pcclip.plugins import registry
 from pcclip.progress import NoProgress, Progress
+from pcclip.report import write_report
 from pcclip.suites import Attribute, Suite
 from pcclip.suites.own import OwnData
 from pcclip.types import FloatArray
@@ -74,7 +75,7 @@ def evaluate(
             that holds its data sets.
         suite: a suite, its name, or its TOML file.
         attributes: numeric attributes of ``data`` with the sentences about them.
-        out: folder for ``evaluation.json`` and ``results.csv``; None writes nothing.
+        out: folder for ``evaluation.json``, ``results.csv`` and ``report.html``; None writes nothing.
         device: where models run.
         baseline_options: options of the backbone that is the baseline.
         data_options: options of :func:`pcclip.data.read` for ``data``.
@@ -101,9 +102,10 @@ def evaluate(
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Write ``evaluation.json`` and ``results.csv`` into a folder."""
+    """Write ``evaluation.json``, ``results.csv`` and ``report.html`` into a folder."""
     write_text(folder / "evaluation.json", evaluation.model_dump_json(indent=1) + "\n")
     write_csv(evaluation, folder / "results.csv")
+    write_report(evaluation, folder / "report.html")
 
 
 def _require(settings: EvaluateSettings) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pcclip.errors import UsageError
 from pcclip.plugins import describe_validation
+from pcclip.types import Confusable
 
 
 class EvaluateSettings(BaseModel):
@@ -26,6 +27,15 @@ class EvaluateSettings(BaseModel):
     comparatives: Path | None = Field(
         None, description="store of comparatives to use and fill; default: one in the cache folder"
     )
+    differences: Path | None = Field(None, description="file of how classes differ; default: the captioner writes it")
+    descriptions: Path | None = Field(
+        None, description="file of texts about classes; default: the captioner writes them"
+    )
+    confusable: Confusable = Field(
+        "similar",
+        description="which pairs of classes are described: by their prompts, by the first model's own "
+        "predictions without labels, or by its mistakes on labelled pictures beside the test",
+    )
     confusable_pairs: int = Field(3, ge=1, description="pairs of classes to describe for strategies that need it")
     test_on: Literal["held-out", "all"] = Field(
         "held-out", description="whether pictures that a model was trained on are left out of the test"
@@ -37,6 +47,12 @@ class EvaluateSettings(BaseModel):
     weight: float = Field(1.0, description="weight of the text in composed retrieval, f(I) + weight · g(t)")
     resamples: int = Field(1000, ge=100, description="resamples of the bootstrap over pictures")
     seed: int = Field(0, ge=0, description="seed of all draws")
+
+    @field_validator("measures", "strategy", mode="before")
+    @classmethod
+    def _apart(cls, value: Any) -> Any:
+        values = [value] if isinstance(value, str) else value
+        return tuple(dict.fromkeys(name.strip() for item in values for name in str(item).split(",") if name.strip()))
 
 
 def make_settings(**values: Any) -> EvaluateSettings:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pcclip.evaluation import words
 from pcclip.evaluation.document import Compared, Evaluation, ModelFacts, Result, TaskFacts
-from pcclip.evaluation.measures import MEASURES, measure
 from pcclip.files import write_text
 
 SIGNIFICANT = 0.05
@@ -53,7 +53,7 @@ def legend(evaluation: Evaluation) -> str:
         resamples = evaluation.settings.get("resamples")
         lines += (
             f" + and − mark what is better or worse than {baseline} with p < {SIGNIFICANT}, by a paired bootstrap "
-            f"over pictures with {resamples} resamples. Forgetting is what was lost against it."
+            f"over pictures with {resamples} resamples. Forgetting is the change against it: below 0 is forgotten."
         )
     return lines
 
@@ -97,10 +97,10 @@ def _title(task: TaskFacts) -> str:
 def _rows(evaluation: Evaluation, task: TaskFacts, models: Sequence[ModelFacts]) -> Iterator[dict[str, str]]:
     results = {(r.measure, r.part, r.model): r for r in evaluation.results if r.task == task.name}
     compared = {(c.measure, c.part, c.model): c for c in evaluation.comparisons if c.task == task.name}
-    order = {name: place for place, name in enumerate(MEASURES)}
+    order = {name: place for place, name in enumerate(words.MEASURES)}
     measured = dict.fromkeys((name, part) for name, part, _ in results)
     for name, part in sorted(measured, key=lambda key: order.get(key[0], len(order))):
-        title = measure(name).title
+        title = words.measure(name).words
         cells = {"measure": f"{title}, {part}" if part else title}
         for model in models:
             result = results.get((name, part, model.name))
@@ -111,19 +111,18 @@ def _rows(evaluation: Evaluation, task: TaskFacts, models: Sequence[ModelFacts])
 def _cell(result: Result | None, compared: Compared | None) -> str:
     if result is None:
         return ""
-    percent = measure(result.measure).percent
-    value = f"{100 * result.value:.1f}" if percent else f"{result.value:.3f}"
+    unit = words.measure(result.measure).unit
+    value = words.figure(result.value, unit).removesuffix("%").removesuffix(" points")
     if result.standard_error is not None:
-        value += f" ±{100 * result.standard_error:.1f}" if percent else f" ±{result.standard_error:.3f}"
+        error = result.standard_error
+        value += f" ±{error:.3f}" if unit == "coefficient" else f" ±{100 * error:.1f}"
     return f"{value} {_mark(result, compared)}"
 
 
 def _mark(result: Result, compared: Compared | None) -> str:
     """Return ``+`` or ``−`` where a measure differs from the baseline's beyond chance, else a space."""
-    if result.measure == "forgetting":
-        known = result.low is not None and result.high is not None
-        lost, kept = known and (result.low or 0) > 0, known and (result.high or 0) < 0
-        return "−" if lost else "+" if kept else " "
+    if result.measure == "forgetting":  # a paired difference in itself
+        return "+" if result.low is not None and result.low > 0 else "−" if (result.high or 0) < 0 else " "
     if compared is None or compared.p >= SIGNIFICANT or result.higher_is_better is None:
         return " "
     return "+" if (compared.difference > 0) == result.higher_is_better else "−"

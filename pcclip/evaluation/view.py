@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ from pcclip.evaluation.settings import EvaluateSettings
 from pcclip.interfaces import Embedder
 from pcclip.metrics.statistics import Statistic, mean_and_standard_error, mean_over
 from pcclip.suites import Task
-from pcclip.types import ClassComparative, FloatArray
+from pcclip.types import ClassComparative, FloatArray, LabelledEmbeddings
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class ReadyTask:
         pairs: pairs with texts, a set for each source of texts.
         comparatives: described pairs of classes in both directions, by label: for geometry and arithmetic.
         confusable: described pairs of easily mistaken classes, by the words for the classes: for strategies.
+        descriptions: texts about classes, by the words for them: for strategies.
         problems: what was found missing on the way here.
     """
 
@@ -60,6 +61,7 @@ class ReadyTask:
     pairs: tuple[PairSet, ...] = ()
     comparatives: tuple[ClassComparative, ...] = ()
     confusable: tuple[ClassComparative, ...] = ()
+    descriptions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -70,6 +72,15 @@ class ReadyTask:
     def words(self, label: str) -> str:
         """Return the words for a class in prompts; a label without any is its own, with spaces for underscores."""
         return self.task.class_names.get(label) or re.sub(r"(?<=\w)[_+](?=\w)", " ", label)
+
+
+def labelled(ready: ReadyTask, support: FloatArray) -> LabelledEmbeddings | None:
+    """Return the pictures beside the test that are of a class of the task, or None without any."""
+    known = set(ready.classes)
+    rows = [row for row, example in enumerate(ready.task.support) if example.label in known]
+    if not rows:
+        return None
+    return LabelledEmbeddings(support[rows], tuple(ready.words(str(ready.task.support[row].label)) for row in rows))
 
 
 @dataclass(slots=True)
@@ -119,6 +130,10 @@ class View:
         column = {label: place for place, label in enumerate(ready.classes)}
         self.labels = np.array([-1 if e.label is None else column[e.label] for e in self.task.examples], np.int64)
         """(n,) place of each test picture's label in ``ready.classes``, -1 without one."""
+
+    def labelled_support(self) -> LabelledEmbeddings | None:
+        """Return the labelled pictures beside the test, by the words for their classes, or None without any."""
+        return labelled(self.ready, self.support)
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         """Return (n, dim) rows; each text is embedded once a model."""

@@ -23,8 +23,11 @@ Correlation: TypeAlias = Callable[[Values, Values], float]
 
 
 def projections(images: FloatArray, text: FloatArray) -> Values:
-    """Return ``<f_i, g(t)>`` of each (n, dim) row with the (dim,) text."""
-    return np.asarray(images @ text, np.float64)
+    """Return ``<f_i, g(t)>`` of each (n, dim) row with the (dim,) text.
+
+    Rounded to six decimals: a float32 product can differ in the seventh between equal rows, and they shall tie.
+    """
+    return np.asarray(np.round(np.asarray(images @ text, np.float64), 6))
 
 
 def spearman(scores: Values, values: Values) -> float:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pcclip.evaluation import measures, words
+from pcclip.evaluation import words
 from pcclip.evaluation.document import Compared
 from pcclip.report.findings import Effect, Findings
 
@@ -14,7 +14,7 @@ MOST_ROWS = 16
 """How many differences a group shows at the head; all of them are in the tables."""
 
 
-_PRICES = {"zero-shot": "zero-shot accuracy", "retrieval": "caption retrieval"}
+_PRICES = {"image_to_text_r1": "caption retrieval", "text_to_image_r1": "caption retrieval"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _of_role(findings: Findings, model: str, role: words.Role) -> list[Compared]
         (task.name, measure, part)
         for task in findings.evaluation.tasks
         for measure, part in findings.measured(task.name)
-        if words.words(measure).role == role
+        if words.measure(measure).role == role
     ]
     wholes = {(task, measure) for task, measure, part in keys if not part}
     return findings.spread(model, [key for key in keys if not key[2] or key[:2] not in wholes])
@@ -131,7 +131,7 @@ def _price(findings: Findings, costs: list[Compared]) -> str:
     lost: dict[str, float] = {}
     for row in costs:
         if findings.effect(row) == "worse":
-            what = _PRICES.get(measures.measure(row.measure).group) or words.words(row.measure).words
+            what = _PRICES.get(row.measure) or words.measure(row.measure).words
             lost[what] = max(lost.get(what, 0.0), abs(row.difference))
     if not lost:
         return ", at no cost that stands out from chance"
@@ -157,11 +157,11 @@ def _number(count: int) -> str:
 
 
 def _change(findings: Findings, row: Compared, reach: float) -> Change:
-    unit = words.unit(row.measure)
+    unit = words.measure(row.measure).unit
     before = findings.result(row.task, row.measure, row.part, row.baseline)
     after = findings.result(row.task, row.measure, row.part, row.model)
     return Change(
-        words.words(row.measure).words,
+        words.measure(row.measure).words,
         row.part,
         row.task,
         words.figure(before.value, unit) if before else "–",

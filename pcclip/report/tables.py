@@ -54,12 +54,12 @@ def tables(findings: Findings) -> tuple[Table, ...]:
 
 
 def _families(findings: Findings, task: str) -> tuple[tuple[str, tuple[Row, ...]], ...]:
-    rows: dict[str, list[Row]] = {family: [] for family in words.FAMILIES.values()}
+    rows: dict[str, list[Row]] = {family: [] for family in words.FAMILIES}
     explained = set()
     for name, part in findings.measured(task):
-        about = "" if name in explained else words.words(name).about  # once, not at every part
+        about = "" if name in explained else words.measure(name).about  # once, not at every part
         explained.add(name)
-        rows[words.family(name)].append(_row(findings, task, name, part, about))
+        rows[words.measure(name).family].append(_row(findings, task, name, part, about))
     return tuple((family, tuple(found)) for family, found in rows.items() if found)
 
 
@@ -70,11 +70,11 @@ def _row(findings: Findings, task: str, name: str, part: str, about: str) -> Row
     for model, result in zip(findings.models, results, strict=True):
         compared = findings.compared(task, name, part, model.name)
         cells.append(_cell(findings, result, compared, best) if result else Cell())
-    return Row(words.words(name).words, part, about, tuple(cells), *_numbers(results))
+    return Row(words.measure(name).words, part, about, tuple(cells), *_numbers(results))
 
 
 def _cell(findings: Findings, result: Result, compared: Compared | None, best: float | None) -> Cell:
-    unit = words.unit(result.measure)
+    unit = words.measure(result.measure).unit
     cell = Cell(
         words.figure(result.value, unit),
         "" if result.low is None or result.high is None else words.interval(result.low, result.high, unit),

@@ -74,7 +74,7 @@ def _template() -> jinja2.Template:
     )
     environment.filters["short"] = _short
     environment.filters["unplaced"] = facts.unplaced
-    environment.globals["words"] = lambda name: words.words(name).words
+    environment.globals["words"] = lambda name: words.measure(name).words
     css = files("pcclip.report").joinpath("templates/report.css").read_text("utf-8")
     environment.globals["css"] = Markup(css)  # ours; everything else is escaped
     return environment.get_template("report.html.j2")

@@ -9,17 +9,21 @@ from pcclip.evaluation.document import Confusion
 from pcclip.evaluation.view import Estimate, Estimates, View
 from pcclip.metrics.classification import class_accuracies, confusion, label_ranks
 from pcclip.metrics.statistics import Counts, Floats
-from pcclip.types import FloatArray
 
+_BLOCK = 2048  # pictures at once: memory is block · classes
 MAX_SHOWN = 100  # classes of a confusion matrix in the document
 
 
 def zero_shot(view: View) -> Estimates:
     """Take top-1, top-5, mean per class and worst class of the classifier ``argmax <f, e_c>``."""
     rows = labelled_rows(view)
-    scores = view.images[rows] @ view.class_prompts().T
     labels, classes = view.labels[rows], len(view.ready.classes)
-    ranks = label_ranks(scores, labels)
+    prompts = view.class_prompts()
+    ranks, predicted = np.empty_like(rows), np.empty_like(rows)
+    for start in range(0, len(rows), _BLOCK):
+        of = slice(start, start + _BLOCK)
+        scores = view.images[rows[of]] @ prompts.T
+        ranks[of], predicted[of] = label_ranks(scores, labels[of]), scores.argmax(axis=1)
     yield view.over_pictures("zero_shot_top1", "", (ranks < 1).astype(float), rows)
     if classes > 5:
         yield view.over_pictures("zero_shot_top5", "", (ranks < 5).astype(float), rows)
@@ -44,7 +48,7 @@ def zero_shot(view: View) -> Estimates:
     mean = float(_nanmean(by_class[None])[0])
     yield Estimate("zero_shot_mean_per_class", "", mean, len(rows), (), means)
     yield Estimate("zero_shot_worst_class", "", float(np.nanmin(by_class)), len(rows), (), worst)
-    note_confusion(view, "zero-shot", scores, labels)
+    note_confusion(view, "zero-shot", predicted, labels)
 
 
 def labelled_rows(view: View) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -63,11 +67,11 @@ def labelled_rows(view: View) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return rows
 
 
-def note_confusion(view: View, strategy: str, scores: FloatArray, labels: Counts) -> None:
+def note_confusion(view: View, strategy: str, predicted: Counts, labels: Counts) -> None:
     """Keep the confusion matrix for the report, where it is of a size to look at."""
     classes = view.ready.classes
     if len(classes) <= MAX_SHOWN:
-        counts = confusion(labels, scores.argmax(axis=1), len(classes))
+        counts = confusion(labels, predicted, len(classes))
         view.found.confusions.append(
             Confusion(
                 task=view.task.name,
