@@ -21,7 +21,7 @@ class Measure:
         unit: ``share`` is written in percent; ``points`` is a difference of shares, with its sign; ``coefficient`` (a
             correlation, a cosine, an area) has three decimals.
         role: whether finetuning on differences is for it (``aim``), may pay with it (``cost``), or neither.
-        about: one sentence for a person who has not met it.
+        about: one sentence for a person who has not met it, or nothing.
     """
 
     words: str
@@ -31,9 +31,10 @@ class Measure:
     about: str = ""
 
 
-_DIFFERENCES, _RANKING, _CLASSES = "Differences between two pictures", "Ranking by an attribute", "Classification"
-_RETRIEVAL, _GEOMETRY, _PROBE = "Retrieval", "Geometry of the embeddings", "Image tower"
-_OTHER = "Other"
+_DIFFERENCES, _RANKING = "Differences between two pictures", "Ranking by an attribute"
+_ZERO_SHOT, _STRATEGIES, _FORGETTING = "Zero-shot classification", "Strategies of classification", "Forgetting"
+_RETRIEVAL, _COMPOSED = "Retrieval by caption", "Composed retrieval"
+_GEOMETRY, _PROBE, _OTHER = "Geometry of the embeddings", "Linear probe", "Other"
 
 MEASURES: Mapping[str, Measure] = {
     "difference_accuracy": Measure(
@@ -51,7 +52,7 @@ MEASURES: Mapping[str, Measure] = {
         "difference AUC",
         _DIFFERENCES,
         "coefficient",
-        about="Area under the ROC curve of the cosines, right order against wrong order.",
+        about="Area under the ROC curve of the cosines, right order against wrong. A guess gives 0.5.",
     ),
     "caption_difference_accuracy": Measure(
         "difference accuracy from captions",
@@ -70,23 +71,23 @@ MEASURES: Mapping[str, Measure] = {
     "ranking_average_precision": Measure("ranking, average precision", _RANKING, "coefficient"),
     "zero_shot_top1": Measure(
         "zero-shot accuracy",
-        _CLASSES,
+        _ZERO_SHOT,
         role="cost",
         about="Share of pictures whose class prompt is the nearest one.",
     ),
-    "zero_shot_top5": Measure("zero-shot accuracy, top 5", _CLASSES),
-    "zero_shot_mean_per_class": Measure("zero-shot accuracy, mean of classes", _CLASSES),
-    "zero_shot_worst_class": Measure("zero-shot accuracy, worst class", _CLASSES),
+    "zero_shot_top5": Measure("zero-shot accuracy, top 5", _ZERO_SHOT),
+    "zero_shot_mean_per_class": Measure("zero-shot accuracy, mean of classes", _ZERO_SHOT),
+    "zero_shot_worst_class": Measure("zero-shot accuracy, worst class", _ZERO_SHOT),
     "comparative_gain": Measure(
         "comparative prompting over zero-shot",
-        _CLASSES,
+        _STRATEGIES,
         "points",
         about="Accuracy with comparative prompts, less without.",
     ),
-    "strategy_top1": Measure("accuracy", _CLASSES),
+    "strategy_top1": Measure("accuracy", _STRATEGIES),
     "forgetting": Measure(
         "forgetting",
-        _CLASSES,
+        _FORGETTING,
         "points",
         about="What tuning did to zero-shot accuracy, and to R@1 both ways. Below zero is forgotten.",
     ),
@@ -94,7 +95,7 @@ MEASURES: Mapping[str, Measure] = {
     **{f"image_to_text_r{k}": Measure(f"caption by picture R@{k}", _RETRIEVAL) for k in (5, 10)},
     "text_to_image_r1": Measure("picture by caption R@1", _RETRIEVAL, role="cost"),
     **{f"text_to_image_r{k}": Measure(f"picture by caption R@{k}", _RETRIEVAL) for k in (5, 10)},
-    **{f"composed_r{k}": Measure(f"composed retrieval R@{k}", _RETRIEVAL) for k in (1, 5, 10)},
+    **{f"composed_r{k}": Measure(f"composed retrieval R@{k}", _COMPOSED) for k in (1, 5, 10)},
     "geometry_image_cosine": Measure(
         "cosine of text and picture difference",
         _GEOMETRY,
@@ -121,7 +122,10 @@ MEASURES: Mapping[str, Measure] = {
     ),
 }
 
-FAMILIES = (_DIFFERENCES, _RANKING, _CLASSES, _RETRIEVAL, _GEOMETRY, _PROBE, _OTHER)
+FAMILIES = (
+    _DIFFERENCES, _RANKING, _ZERO_SHOT, _STRATEGIES, _FORGETTING, _RETRIEVAL, _COMPOSED, _GEOMETRY, _PROBE, _OTHER,
+)  # fmt: skip
+"""The headings that measures stand under, in the order of tables."""
 
 
 def measure(name: str) -> Measure:

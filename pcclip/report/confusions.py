@@ -102,7 +102,7 @@ def _rows(counts: NDArray[np.int64]) -> tuple[tuple[Square, ...], ...]:
     )
 
 
-def _mistakes(classes: tuple[str, ...], counts: list[NDArray[np.int64]]) -> list[Mistake]:
+def _mistakes(classes: tuple[str, ...], counts: list[NDArray[np.int64]]) -> tuple[Mistake, ...]:
     """Return every pair of classes that was ever confused, most pictures in any of the matrices first."""
     stacked = np.stack(counts)
     worst = stacked.max(axis=0)
@@ -114,4 +114,4 @@ def _mistakes(classes: tuple[str, ...], counts: list[NDArray[np.int64]]) -> list
         i, j = divmod(int(place), len(classes))
         each = tuple(int(count) for count in stacked[:, i, j])
         found.append(Mistake(classes[i], classes[j], each, tuple(round(100 * count / largest, 1) for count in each)))
-    return found
+    return tuple(found)

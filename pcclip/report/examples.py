@@ -93,7 +93,7 @@ class Ranking:
 
 
 def pairs(findings: Findings, album: Album) -> tuple[Pairs, ...]:
-    """Return the pairs of each task, those that changed first, both ways in turn, then by how far their cosine moved."""
+    """Return the pairs of each task, those that changed first, both ways in turn."""
     by_task: dict[str, list[PairExample]] = {}
     for example in findings.evaluation.pair_examples:
         by_task.setdefault(example.task, []).append(example)
@@ -110,7 +110,9 @@ def _pairs(findings: Findings, album: Album, task: str, examples: list[PairExamp
     changed = [kinds.get(kind, []) for kind in _KINDS[:3]]
     unchanged = [kinds.get(kind, []) for kind in _KINDS[3:]]
     chosen = [*_in_turn(changed), *_in_turn(unchanged)][:MOST_PAIRS]
-    reach = max((abs(c) for example in chosen for c in example.cosines.values() if math.isfinite(c)), default=0.0) or 1.0
+    reach = (
+        max((abs(c) for example in chosen for c in example.cosines.values() if math.isfinite(c)), default=0.0) or 1.0
+    )
     return Pairs(
         task,
         tuple(
@@ -128,13 +130,13 @@ def _pairs(findings: Findings, album: Album, task: str, examples: list[PairExamp
     )
 
 
-_KINDS = ("became right", "became wrong", "models disagree", "right", "wrong")
+_KINDS = ("became right", "became wrong", "models disagree", "stayed wrong", "stayed right", "wrong", "right")
 
 
 def _kind(example: PairExample, order: Sequence[str]) -> str:
     right = [example.cosines[name] > 0 for name in _named(example.cosines, order)]
     if len(set(right)) < 2:
-        return "right" if all(right) else "wrong"
+        return f"{'stayed ' if len(right) > 1 else ''}{'right' if all(right) else 'wrong'}"
     if len(right) == 2 and order[0] in example.cosines:
         return "became wrong" if right[0] else "became right"
     return "models disagree"

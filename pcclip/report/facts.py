@@ -37,9 +37,9 @@ def _flat(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{prefix}{name}.")
         elif isinstance(value, Sequence) and not isinstance(value, str):
-            yield f"{prefix}{name}", ", ".join(unplaced(one) for one in value)
+            yield f"{prefix}{name}", ", ".join(map(unplaced, value)) or "none"
         else:
-            yield f"{prefix}{name}", "" if value is None else unplaced(value)
+            yield f"{prefix}{name}", "none" if value is None or value == {} else unplaced(value)
 
 
 def unplaced(value: Any) -> str:

@@ -49,18 +49,26 @@ class Findings:
 
     def effect(self, compared: Compared) -> Effect:
         """Return whether the difference is one that chance does not explain, and which way it goes."""
-        low, high = compared.low, compared.high
-        if not (math.isfinite(low) and math.isfinite(high)):
-            return "unknown"
-        if low <= 0 <= high:
-            return "same"
         result = self.result(compared.task, compared.measure, compared.part, compared.model)
-        higher = result.higher_is_better if result else True
-        if higher is None:
-            return "differs"
-        return "better" if (low > 0) == higher else "worse"
+        return _effect(compared.low, compared.high, result.higher_is_better if result else True)
+
+    def effect_in_itself(self, result: Result) -> Effect | None:
+        """Return what a measure that is a difference already amounts to, and None for every other one."""
+        if result.measure != "forgetting" or result.low is None or result.high is None:
+            return None
+        return _effect(result.low, result.high, result.higher_is_better)
 
     def spread(self, model: str, keys: Iterable[tuple[str, str, str]]) -> list[Compared]:
         """Return the comparisons of a model for (task, measure, part) keys, where there are any."""
         found = (self.compared(*key, model) for key in keys)
         return [row for row in found if row is not None]
+
+
+def _effect(low: float, high: float, higher_is_better: bool | None) -> Effect:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "unknown"
+    if low <= 0 <= high:
+        return "same"
+    if higher_is_better is None:
+        return "differs"
+    return "better" if (low > 0) == higher_is_better else "worse"

@@ -95,8 +95,11 @@ def _panel(findings: Findings, title: str, axis: str, cosines: dict[str, NDArray
         )
         for name, values in cosines.items()
     )
-    ends = (words.change(end, "coefficient").rstrip("0") for end in (low, high))
-    return Panel(title, axis, *ends, round(100 * -low / (high - low), 2), curves)
+    return Panel(title, axis, _tenths(low), _tenths(high), round(100 * -low / (high - low), 2), curves)
+
+
+def _tenths(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "−")
 
 
 def _steps(heights: NDArray[np.float64]) -> str:

@@ -14,6 +14,9 @@ MOST_ROWS = 16
 """How many differences a group shows at the head; all of them are in the tables."""
 
 
+_PRICES = {"image_to_text_r1": "caption retrieval", "text_to_image_r1": "caption retrieval"}
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A measure before and after, with where its difference lies on the common scale, in percent of its width."""
@@ -107,15 +110,16 @@ def _of_role(findings: Findings, model: str, role: words.Role) -> list[Compared]
 
 def _sentence(findings: Findings, model: str, baseline: str, aims: list[Compared], costs: list[Compared]) -> str:
     effects = [findings.effect(row) for row in aims]
-    better, worse = "better" in effects, "worse" in effects
+    better, worse = effects.count("better"), effects.count("worse")
     if not aims:
         return f"{model} against {baseline}: no measure of differences was taken of both"
     if better and worse:
-        said = f"{model} is better than {baseline} in some differences and worse in others"
-    elif better:
-        said = f"{model} is better at differences than {baseline}"
-    elif worse:
-        said = f"{model} is worse at differences than {baseline}"
+        said = f"{model} is better than {baseline} at some differences and worse at others"
+    elif better or worse:
+        which = "better" if better else "worse"
+        said = f"{model} is {which} at differences than {baseline}"
+        if better + worse < len(aims):
+            said = f"{model} is {which} than {baseline} in {better + worse} of {len(aims)} measures of differences"
     else:
         said = f"{model} shows no clear difference from {baseline}"
     return said + _price(findings, costs)
@@ -124,11 +128,15 @@ def _sentence(findings: Findings, model: str, baseline: str, aims: list[Compared
 def _price(findings: Findings, costs: list[Compared]) -> str:
     if not costs:
         return "; what it cost was not measured"
-    lost = [row for row in costs if findings.effect(row) == "worse"]
+    lost: dict[str, float] = {}
+    for row in costs:
+        if findings.effect(row) == "worse":
+            what = _PRICES.get(row.measure) or words.measure(row.measure).words
+            lost[what] = max(lost.get(what, 0.0), abs(row.difference))
     if not lost:
         return ", at no cost that stands out from chance"
-    names = list(dict.fromkeys(words.measure(row.measure).words for row in lost))
-    return f", and pays with {' and '.join(names)}"
+    said = [f"{what} ({words.change(-most, 'share')})" for what, most in lost.items()]
+    return f", and pays with {' and '.join(said)}"
 
 
 def _counts(findings: Findings, aims: list[Compared], costs: list[Compared]) -> str:
@@ -149,17 +157,17 @@ def _number(count: int) -> str:
 
 
 def _change(findings: Findings, row: Compared, reach: float) -> Change:
-    measure = words.measure(row.measure)
+    unit = words.measure(row.measure).unit
     before = findings.result(row.task, row.measure, row.part, row.baseline)
     after = findings.result(row.task, row.measure, row.part, row.model)
     return Change(
-        measure.words,
+        words.measure(row.measure).words,
         row.part,
         row.task,
-        words.figure(before.value, measure.unit) if before else "–",
-        words.figure(after.value, measure.unit) if after else "–",
-        words.change(row.difference, measure.unit),
-        words.interval(row.low, row.high, measure.unit, signed=True),
+        words.figure(before.value, unit) if before else "–",
+        words.figure(after.value, unit) if after else "–",
+        words.change(row.difference, unit),
+        words.interval(row.low, row.high, unit, signed=True),
         findings.effect(row),
         *(_place(value, reach) for value in (row.difference, row.low, row.high)),
     )

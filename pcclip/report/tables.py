@@ -8,9 +8,6 @@ from pcclip.evaluation import words
 from pcclip.evaluation.document import Compared, Result, TaskFacts
 from pcclip.report.findings import Effect, Findings
 
-FORGETTING = "forgetting"
-_OF_FORGETTING = "zero_shot_top1"
-
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -23,7 +20,7 @@ class Cell:
     change: str = ""
     change_interval: str = ""
     p: str = ""
-    effect: Effect = "unknown"
+    effect: Effect | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,65 +55,42 @@ def tables(findings: Findings) -> tuple[Table, ...]:
 
 def _families(findings: Findings, task: str) -> tuple[tuple[str, tuple[Row, ...]], ...]:
     rows: dict[str, list[Row]] = {family: [] for family in words.FAMILIES}
-    keys = findings.measured(task)
-    for measure, part in keys:
-        rows[words.measure(measure).family].append(_row(findings, task, measure, part))
-        if measure == _OF_FORGETTING and not any(name == FORGETTING for name, _ in keys):
-            forgotten = _forgetting(findings, task, part)
-            if forgotten:
-                rows[words.measure(measure).family].append(forgotten)
+    explained = set()
+    for name, part in findings.measured(task):
+        about = "" if name in explained else words.measure(name).about  # once, not at every part
+        explained.add(name)
+        rows[words.measure(name).family].append(_row(findings, task, name, part, about))
     return tuple((family, tuple(found)) for family, found in rows.items() if found)
 
 
-def _row(findings: Findings, task: str, name: str, part: str) -> Row:
-    measure = words.measure(name)
+def _row(findings: Findings, task: str, name: str, part: str, about: str) -> Row:
     results = [findings.result(task, name, part, model.name) for model in findings.models]
     best = _best(results)
     cells = []
     for model, result in zip(findings.models, results, strict=True):
         compared = findings.compared(task, name, part, model.name)
-        cells.append(_cell(findings, measure, result, compared, result is not None and result.value == best))
-    return Row(measure.words, part, measure.about, tuple(cells), *_numbers(results))
+        cells.append(_cell(findings, result, compared, best) if result else Cell())
+    return Row(words.measure(name).words, part, about, tuple(cells), *_numbers(results))
 
 
-def _cell(
-    findings: Findings, measure: words.Measure, result: Result | None, compared: Compared | None, best: bool
-) -> Cell:
-    if result is None:
-        return Cell()
-    ends = "" if result.low is None or result.high is None else words.interval(result.low, result.high, measure.unit)
-    error = "" if result.standard_error is None else _error(result.standard_error, measure.unit)
-    cell = Cell(words.figure(result.value, measure.unit), ends, error, best)
+def _cell(findings: Findings, result: Result, compared: Compared | None, best: float | None) -> Cell:
+    unit = words.measure(result.measure).unit
+    cell = Cell(
+        words.figure(result.value, unit),
+        "" if result.low is None or result.high is None else words.interval(result.low, result.high, unit),
+        "" if result.standard_error is None else _error(result.standard_error, unit),
+        result.value == best,
+        effect=findings.effect_in_itself(result),
+    )
     if compared is None:
         return cell
     return replace(
         cell,
-        change=words.change(compared.difference, measure.unit),
-        change_interval=words.interval(compared.low, compared.high, measure.unit, signed=True),
+        change=words.change(compared.difference, unit),
+        change_interval=words.interval(compared.low, compared.high, unit, signed=True),
         p=_p(compared.p),
         effect=findings.effect(compared),
     )
-
-
-def _forgetting(findings: Findings, task: str, part: str) -> Row | None:
-    """Return what tuning did to zero-shot accuracy as a row of its own, where it was compared."""
-    measure = words.measure(FORGETTING)
-    compared = [findings.compared(task, _OF_FORGETTING, part, model.name) for model in findings.models]
-    if not any(compared):
-        return None
-    cells = tuple(
-        Cell(
-            value=words.change(row.difference, measure.unit),
-            interval=words.interval(row.low, row.high, measure.unit, signed=True),
-            p=_p(row.p),
-            effect=findings.effect(row),
-        )
-        if row
-        else Cell()
-        for row in compared
-    )
-    results = [findings.result(task, _OF_FORGETTING, part, model.name) for model in findings.models]
-    return Row(measure.words, part, measure.about, cells, *_numbers(results))
 
 
 def _best(results: list[Result | None]) -> float | None:
@@ -145,4 +119,4 @@ def _error(value: float, unit: words.Unit) -> str:
 
 
 def _p(value: float) -> str:
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+    return "p\u00a0<\u00a00.001" if value < 0.001 else f"p\u00a0=\u00a0{value:.3f}"  # never broken over two lines

@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import numpy as np
+
 from pcclip.data.dataset import Dataset
 from pcclip.data.scenes import read_scenes
 from pcclip.evaluation.document import (
@@ -122,16 +123,16 @@ def _results() -> tuple[tuple[Result, ...], tuple[Compared, ...]]:
         ("difference_accuracy", "count", 0.542, 0.701, 0.033, 0.046, 1128, 5),
         ("difference_swap_accuracy", "size", 0.402, 0.792, 0.035, 0.05, 1128, 5),
         ("difference_auc", "size", 0.613, 0.931, 0.02, 0.03, 1128, 0),
-        ("difference_caption_accuracy", "size", 0.612, 0.633, 0.031, 0.045, 1128, 5),
+        ("caption_difference_accuracy", "size", 0.612, 0.633, 0.031, 0.045, 1128, 5),
         ("ranking_spearman", "size", 0.214, 0.792, 0.08, 0.09, 48, 0),
         ("ranking_spearman", "count", 0.118, 0.164, 0.09, 0.12, 48, 0),
         ("ranking_kendall", "size", 0.151, 0.611, 0.07, 0.08, 48, 0),
-        ("zero_shot_accuracy", "", 0.646, 0.604, 0.09, 0.062, 48, 0),
+        ("zero_shot_top1", "", 0.646, 0.604, 0.09, 0.062, 48, 0),
         ("zero_shot_worst_class", "", 0.2, 0.2, 0.15, 0.2, 48, 0),
-        ("comparative_accuracy", "", 0.667, 0.688, 0.09, 0.07, 48, 0),
-        ("retrieval_r1", "", 0.312, 0.229, 0.06, 0.058, 48, 0),
+        ("strategy_top1", "comparative", 0.667, 0.688, 0.09, 0.07, 48, 0),
+        ("image_to_text_r1", "", 0.312, 0.229, 0.06, 0.058, 48, 0),
         ("geometry_image_cosine", "", 0.021, 0.312, 0.01, 0.012, 1128, 0),
-        ("linear_probe_accuracy", "", 0.9375, 0.9375, 0.05, 0.0, 48, 0),
+        ("probe_accuracy", "", 0.9375, 0.9375, 0.05, 0.0, 48, 0),
     )
     results, comparisons = [], []
     for measure, part, before, after, half, apart, n, seeds in rows:
@@ -148,6 +149,7 @@ def _results() -> tuple[tuple[Result, ...], tuple[Compared, ...]]:
                     high=min(1.0, value + half),
                     n=n,
                     seeds=tuple(value + 0.005 * (i - 2) for i in range(seeds)),
+                    higher_is_better=None if measure == "probe_accuracy" else True,
                 )
             )
         comparisons.append(
@@ -161,6 +163,19 @@ def _results() -> tuple[tuple[Result, ...], tuple[Compared, ...]]:
                 low=after - before - apart,
                 high=after - before + apart,
                 p=0.0004 if abs(after - before) > apart else 0.31,
+            )
+        )
+    for part, change, half in (("zero-shot", -0.042, 0.062), ("retrieval", -0.083, 0.058)):
+        results.append(
+            Result(
+                task="scenes",
+                model=AFTER,
+                measure="forgetting",
+                part=part,
+                value=change,
+                low=change - half,
+                high=change + half,
+                n=48,
             )
         )
     return tuple(results), tuple(comparisons)
