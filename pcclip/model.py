@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pcclip import metrics
+from pcclip import boundary, metrics
 from pcclip.embeddings import EmbeddedFiles, EmbeddingStore, embed
-from pcclip.errors import DataError, PluginError, UsageError
+from pcclip.errors import DataError, UsageError
 from pcclip.interfaces import Embedder
 from pcclip.plugins import registry
 from pcclip.progress import Progress
@@ -106,17 +106,12 @@ class Model:
         Raises:
             UsageError: the classes or options are wrong, or the strategy lacks something.
             DataError: a picture cannot be read.
-            PluginError: the strategy returned scores of the wrong shape or that are not finite.
+            PluginError: the strategy failed, or returned scores of the wrong shape or that are not finite.
         """
         knowledge = ClassKnowledge(tuple(classes), tuple(differences))
-        classifier = registry().strategy(strategy, strategy_options).fit(self.embedder, knowledge)
+        classifier = boundary.fit(registry().strategy(strategy, strategy_options), self.embedder, knowledge)
         names, embeddings = self._pictures(images)
         scores = classifier.scores(embeddings)
-        if scores.shape != (len(names), len(classifier.classes)) or not np.isfinite(scores).all():
-            raise PluginError(
-                f"strategy {strategy!r} returned scores of shape {scores.shape} for {len(names)} pictures and "
-                f"{len(classifier.classes)} classes, or scores that are not finite"
-            )
         return [
             Prediction(name, classifier.classes[best], dict(zip(classifier.classes, map(float, row), strict=True)))
             for name, best, row in zip(names, scores.argmax(axis=1), scores, strict=True)
