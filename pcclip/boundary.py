@@ -139,6 +139,11 @@ def fit(strategy: Strategy, embedder: Embedder, knowledge: ClassKnowledge) -> Cl
     return _Checked(classifier, name)
 
 
+def checked(classifier: Classifier) -> Classifier:
+    """Return a classifier that checks its scores, for one that may not come from :func:`fit`."""
+    return classifier if isinstance(classifier, _Checked) else _Checked(classifier, who("classifier", classifier))
+
+
 class _Checked(Classifier):
     """A classifier of a plugin's, whose scores are finite and a row a picture whenever it is asked.
 

@@ -216,6 +216,19 @@ class Captioner(ABC):
     def describe(self, pairs: Sequence[CaptionPair]) -> Iterator[Comparative | Rejection]:
         """Yield exactly one answer for each pair, in any order, each as soon as it is there."""
 
+    def describe_classes(self, names: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield each class name once, with sentences about what pictures of that class look like; none where it failed.
+
+        The core asks for at most ``chunk_size`` names at a time and keeps the answers under ``fingerprint``.
+
+        Raises:
+            UsageError: this captioner writes no descriptions of classes.
+        """
+        raise UsageError(
+            f"captioner {type(self).__name__} writes no descriptions of classes",
+            "Bring them in a file (--descriptions FILE), or choose another captioner, such as llama or chat.",
+        )
+
     def close(self) -> None:  # noqa: B027 - most captioners hold nothing to free
         """Free the model; calling it twice is harmless."""
 

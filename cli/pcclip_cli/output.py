@@ -130,8 +130,8 @@ def print_rows(rows: Sequence[Mapping[str, Any]], format_: str, title: str | Non
         print_table(rows, title)
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> None:
-    """Print rows with the same keys as a table; numbers on the right."""
+def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None, *, error: bool = False) -> None:
+    """Print rows with the same keys as a table, to stdout or stderr; numbers on the right."""
     if not rows:
         return
     from rich import box
@@ -144,7 +144,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> 
         table.add_column(key, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row.values()))
-    out = Console(file=sys.stdout, highlight=False)
+    out = Console(file=sys.stderr if error else sys.stdout, highlight=False)
     out.print(table)
 
 
@@ -157,6 +157,13 @@ def print_sweep(sweep: AlphaSweep) -> None:
     if sweep.rule != RULE:
         click.echo(f"--alpha auto would take {choose(sweep.rows):g}, {RULE}.")
     click.echo()
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """Say on stderr what was chosen on the way, but not with ``--quiet``."""
+    if not click.get_current_context().meta.get("pcclip_cli.quiet", False):
+        for note in notes:
+            click.echo(shown(note), err=True)
 
 
 def print_quarantined(rows: Sequence[Quarantined]) -> None:

@@ -17,6 +17,8 @@ class Votes(Strategy):
     positive. A class gets the mean of the votes about it, times ``weight``.
     """
 
+    needs = frozenset({"comparatives"})
+
     def __init__(self, options: VotesOptions) -> None:
         self.options = options
 
