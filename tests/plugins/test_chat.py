@@ -35,7 +35,7 @@ from pcclip.describe import describe
 from pcclip.errors import PluginError, UsageError
 from pcclip.form import compose
 from pcclip.plugins import Registry, registry
-from pcclip.testing import HashEmbedder
+from pcclip.testing import CaptionerContract, HashEmbedder
 from pcclip.types import CaptionPair, Comparative, Rejection
 from pcclip_chat import server as chat_server
 from pcclip_chat.captioner import ChatCaptioner
@@ -805,3 +805,21 @@ def test_gemma_behind_a_real_server_describes_real_captions(tmp_path: Path) -> N
     accepted = [answer.text for answer in found.values() if isinstance(answer, Comparative)]
     assert len(accepted) >= 2
     assert all(re.fullmatch(r"The first image shows .+, while the second image shows .+\.", text) for text in accepted)
+
+
+@pytest.fixture(scope="class")
+def truthful(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give a contract the address of a server that answers each pair."""
+    with pytest.MonkeyPatch.context() as patch, Misbehaving() as serving:
+        patch.delenv("OPENAI_API_KEY", raising=False)
+        thread = threading.Thread(target=serving.serve_forever, args=(0.02,))
+        thread.start()
+        request.cls.options = {"base_url": serving.url, "max_retries": 0, "n_parallel": 3}
+        yield
+        serving.shutdown()
+        thread.join()
+
+
+@pytest.mark.usefixtures("truthful")
+class TestContract(CaptionerContract):
+    name = "chat"
