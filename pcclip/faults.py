@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +44,8 @@ def blaming(who: str, doing: str) -> Iterator[None]:
 
 def described(error: BaseException) -> str:
     """Return an exception in one line: its class, its message, and the last line of code that it came through."""
+    import traceback  # only where something went wrong
+
     cause = " ".join(str(error).split()) or "no message"
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""

@@ -47,14 +47,16 @@ class TransformersEmbedder(Embedder):
         self._device, self._batch_size = pick_device(device), batch_size
         if not (folder / "config.json").is_file():  # what is no folder would be looked for on the hub
             raise OSError("there is no config.json")
-        logging.disable_progress_bar()  # the core shows progress
+        quiet: Any = logging.disable_progress_bar
+        quiet()  # the core shows progress
         where: dict[str, Any] = {"local_files_only": True}
         model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, **where)
         if model.config.model_type not in _KINDS:
             raise ValueError(f"a model of type {model.config.model_type!r}, not {' or '.join(_KINDS)}")
         self._model: Any = model.to(self._device).eval()
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, **where)
-        self._pictures: Any = AutoImageProcessor.from_pretrained(folder, **where)
+        processors: Any = AutoImageProcessor  # its methods have no types
+        self._pictures: Any = processors.from_pretrained(folder, **where)
         if self._tokenizer.pad_token_id is None:
             raise ValueError("the tokenizer has no token to pad with")
         text: set[str] = {name for name, _ in self._model.named_parameters() if name.startswith("text_")}
@@ -143,8 +145,11 @@ class TransformersEmbedder(Embedder):
 
     def trainable(self, scope: str) -> Mapping[str, nn.Parameter]:
         depth = len(self._model.text_model.encoder.layers)
-        parts = {"text": ("text_",), "blocks": ("text_model.encoder.layers.",)}
-        parts["projection"] = ("text_projection.", "text_model.head.")
+        parts: dict[str, tuple[str, ...]] = {
+            "text": ("text_",),
+            "blocks": ("text_model.encoder.layers.",),
+            "projection": ("text_projection.", "text_model.head."),
+        }
         count = scope.removeprefix("last-")
         if count != scope and count.isdecimal() and 1 <= int(count) <= depth:
             parts[scope] = tuple(f"text_model.encoder.layers.{depth - 1 - i}." for i in range(int(count)))

@@ -15,5 +15,6 @@ def pcclip_embedders() -> Iterable[EmbedderSpec]:
         target="pcclip_transformers.embedder:TransformersEmbedder",
         options="pcclip_transformers.options:TransformersOptions",
         summary="CLIP and SigLIP models of transformers, from a local folder",
+        api=1,
         install_hint="pip install 'transformers>=5'",
     )

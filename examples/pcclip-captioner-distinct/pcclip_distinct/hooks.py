@@ -15,4 +15,5 @@ def pcclip_captioners() -> Iterable[CaptionerSpec]:
         target="pcclip_distinct.captioner:Distinct",
         options="pcclip_distinct.options:DistinctOptions",
         summary="by rule: what both captions say is left out",
+        api=1,
     )

@@ -15,4 +15,5 @@ def pcclip_losses() -> Iterable[LossSpec]:
         target="pcclip_hardest.loss:HardestNegative",
         options="pcclip_hardest.options:HardestOptions",
         summary="a margin to the hardest negative of the batch",
+        api=1,
     )
