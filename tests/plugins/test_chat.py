@@ -35,7 +35,7 @@ from pcclip.describe import describe
 from pcclip.errors import PluginError, UsageError
 from pcclip.form import compose
 from pcclip.plugins import Registry, registry
-from pcclip.testing import HashEmbedder
+from pcclip.testing import CaptionerContract, HashEmbedder
 from pcclip.types import CaptionPair, Comparative, Rejection
 from pcclip_chat import server as chat_server
 from pcclip_chat.captioner import ChatCaptioner
@@ -836,3 +836,21 @@ def test_a_server_that_is_gone_is_no_silent_class(server: Misbehaving) -> None:
     server.behave = lambda handler, _: handler.send({"error": {"message": "no"}}, 401)
     with pytest.raises(PluginError, match="401"):
         list(server.captioner().describe_classes(["owl"]))
+
+
+@pytest.fixture(scope="class")
+def truthful(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give a contract the address of a server that answers each pair."""
+    with pytest.MonkeyPatch.context() as patch, Misbehaving() as serving:
+        patch.delenv("OPENAI_API_KEY", raising=False)
+        thread = threading.Thread(target=serving.serve_forever, args=(0.02,))
+        thread.start()
+        request.cls.options = {"base_url": serving.url, "max_retries": 0, "n_parallel": 3}
+        yield
+        serving.shutdown()
+        thread.join()
+
+
+@pytest.mark.usefixtures("truthful")
+class TestContract(CaptionerContract):
+    name = "chat"

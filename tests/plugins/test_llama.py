@@ -22,6 +22,7 @@ import tiny_gguf
 from pcclip.errors import MissingDependencyError, PcclipError, PluginError, UsageError
 from pcclip.form import take_apart
 from pcclip.prompts import template, template_from_file
+from pcclip.testing import CaptionerContract
 from pcclip.threads import chosen_threads, set_threads
 from pcclip.types import CaptionPair, Comparative, Rejection
 from pcclip_llama import library, models, prompts
@@ -712,3 +713,15 @@ def test_gemma_says_how_classes_look(gemma: LlamaCaptioner) -> None:
     with LlamaCaptioner(gemma.options) as fresh:
         assert after == list(fresh.describe(pairs))
     assert list(gemma.describe_classes([])) == []
+
+
+@pytest.fixture(scope="class")
+def babbling(request: pytest.FixtureRequest, gguf_folder: Path) -> None:
+    """Give a contract a model in which any text may come out."""
+    values = {"model": str(gguf_folder / "random.gguf"), "prompt": gguf_folder / "prompt.txt"}
+    request.cls.options = {**values, "max_tokens": 12, "n_threads": 1, "n_parallel": 4}
+
+
+@pytest.mark.usefixtures("babbling")
+class TestContract(CaptionerContract):
+    name = "llama"

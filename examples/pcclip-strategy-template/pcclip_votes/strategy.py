@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pcclip.errors import UsageError
 from pcclip.interfaces import Classifier, Embedder, Strategy
@@ -13,9 +14,11 @@ from pcclip_votes.options import VotesOptions
 class Votes(Strategy):
     """Add the votes of described pairs to the cosine with the class prompt.
 
-    The pair (a, b) with text t votes ``sign(<f - (e_a + e_b) / 2, g(t)>)``: for a and against b where it is
-    positive. A class gets the mean of the votes about it, times ``weight``.
+    The pair (a, b) with text t votes ``sign(<f - (e_a + e_b) / 2, g(t)>)``, without the sign where votes are
+    soft: for a and against b where it is positive. A class gets the mean of the votes about it, times ``weight``.
     """
+
+    needs = frozenset({"comparatives"})
 
     needs = frozenset({"comparatives"})
 
@@ -25,11 +28,12 @@ class Votes(Strategy):
     def fit(self, embedder: Embedder, knowledge: ClassKnowledge) -> Classifier:
         if not knowledge.comparatives:
             raise UsageError("votes needs described pairs of classes", "Give --differences FILE or --captioner NAME.")
-        prompts = embedder.embed_texts([f"This is a photo of a {name}" for name in knowledge.names])
+        template = self.options.template
+        prompts = embedder.embed_texts([template.replace("{label}", name) for name in knowledge.names])
         index = {name: i for i, name in enumerate(knowledge.names)}
         pairs = np.array([[index[c.first], index[c.second]] for c in knowledge.comparatives])
         directions = embedder.embed_texts([c.text for c in knowledge.comparatives])
-        return VotesClassifier(knowledge.names, prompts, pairs, directions, self.options.weight)
+        return VotesClassifier(knowledge.names, prompts, pairs, directions, self.options)
 
 
 class VotesClassifier(Classifier):
@@ -42,9 +46,14 @@ class VotesClassifier(Classifier):
     """
 
     def __init__(
-        self, names: tuple[str, ...], prompts: FloatArray, pairs: np.ndarray, directions: FloatArray, weight: float
+        self,
+        names: tuple[str, ...],
+        prompts: FloatArray,
+        pairs: NDArray[np.int64],
+        directions: FloatArray,
+        options: VotesOptions,
     ) -> None:
-        self._names, self._prompts, self._directions, self._weight = names, prompts, directions, weight
+        self._names, self._prompts, self._directions, self._options = names, prompts, directions, options
         middle = prompts[pairs].mean(axis=1)
         self._thresholds = np.einsum("pd,pd->p", middle, directions)
         votes = np.zeros((len(pairs), len(names)), np.float32)
@@ -57,6 +66,8 @@ class VotesClassifier(Classifier):
         return self._names
 
     def scores(self, embeddings: FloatArray) -> FloatArray:
-        signs = np.sign(embeddings @ self._directions.T - self._thresholds)
-        scores: FloatArray = embeddings @ self._prompts.T + self._weight * (signs @ self._votes)
+        sides = embeddings @ self._directions.T - self._thresholds
+        if not self._options.soft:
+            sides = np.sign(sides)
+        scores: FloatArray = embeddings @ self._prompts.T + self._options.weight * (sides @ self._votes)
         return scores

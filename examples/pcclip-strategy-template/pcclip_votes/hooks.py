@@ -15,4 +15,5 @@ def pcclip_strategies() -> Iterable[StrategySpec]:
         target="pcclip_votes.strategy:Votes",
         options="pcclip_votes.options:VotesOptions",
         summary="class prompts, and a vote of every described pair of classes",
+        api=1,
     )
