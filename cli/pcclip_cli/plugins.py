@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from pcclip.plugins import KINDS, Plugin, registry
+from pcclip_cli.completing import any_plugin
 from pcclip_cli.output import print_json_line, print_table
 
 
@@ -40,7 +41,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
 
 @command.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=any_plugin)
 def show(name: str) -> None:
     """Print what the plugin NAME is and its options."""
     found = [p for p in registry().plugins() if name == p.spec.name or name in p.spec.variants]

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from pcclip_cli.choosing import Choice, PluginCommand, complete, plugin_options
+from pcclip_cli.choosing import Choice, PluginCommand, plugin_options
+from pcclip_cli.completing import complete
 from pcclip_cli.output import common, format_option, print_json_line, print_quarantined, print_rows, progress
 from pcclip_cli.using import BACKBONE, model_options, open_model
 

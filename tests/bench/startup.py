@@ -80,7 +80,9 @@ def command(repeats: int, plugins: int, check: bool) -> None:
             repeats,
         )
     bare = seconds["import click"]
-    print(table([{"": run, "ms": f"{1000 * s:.0f}", "× import click": f"{s / bare:.2f}"} for run, s in seconds.items()]))
+    print(
+        table([{"": run, "ms": f"{1000 * s:.0f}", "× import click": f"{s / bare:.2f}"} for run, s in seconds.items()])
+    )
     bounds = bounds_of(seconds)
     result = {
         "bench": "startup",
@@ -126,7 +128,9 @@ def install_plugins(site: Path, count: int) -> Path:
     for k in range(count):
         module = f"stranger_{k}"
         spec, hook = KINDS[k % len(KINDS)]
-        (site / f"{module}_hooks.py").write_text(HOOKS.format(spec=spec, hook=hook, name=f"stranger-{k}", module=module))
+        (site / f"{module}_hooks.py").write_text(
+            HOOKS.format(spec=spec, hook=hook, name=f"stranger-{k}", module=module)
+        )
         (site / f"{module}_options.py").write_text(OPTIONS)
         (site / f"{module}_impl.py").write_text("raise AssertionError('a help text imported a plugin')\n")
         info = site / f"{module}-1.0.dist-info"
