@@ -18,9 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from pcclip.errors import UsageError
-from pcclip.types import CaptionPair, ClassKnowledge, Comparative, Rejection
+from pcclip.types import CaptionPair, ClassKnowledge, Comparative, Rejection, TopClasses
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
     from pcclip.types import FloatArray
@@ -261,8 +263,19 @@ class Loss(nn.Module, ABC):
         """Return the scalar loss."""
 
 
+_FEW = 12  # so many passes for the largest one are faster than sorting
+
+
 class Classifier(ABC):
-    """A fitted strategy."""
+    """A fitted strategy.
+
+    Attributes:
+        notes: sentences for a person about what fitting chose, such as a weight found on labelled pictures.
+        baseline: the same classifier without the described differences, for strategies that start from one.
+    """
+
+    notes: tuple[str, ...] = ()
+    baseline: Classifier | None = None
 
     @property
     @abstractmethod
@@ -273,20 +286,74 @@ class Classifier(ABC):
     def scores(self, embeddings: FloatArray) -> FloatArray:
         """Return (n, k) scores of (n, dim) unit image embeddings; the largest wins."""
 
+    def predict(self, embeddings: FloatArray, top: int = 1, *, block: int = 2048) -> TopClasses:
+        """Return the ``top`` best classes of each picture, without ever holding all scores.
+
+        Args:
+            embeddings: (n, dim) unit rows; a memory-mapped array is read block by block.
+            top: how many, cut to the number of classes. Of equal scores the first class wins.
+            block: pictures at a time; memory beside the result is about ``block · k`` scores.
+
+        Raises:
+            UsageError: ``top`` or ``block`` is less than 1.
+        """
+        import numpy as np
+
+        if top < 1 or block < 1:
+            raise UsageError(f"top and block are at least 1, not {top} and {block}")
+        count, top = len(embeddings), min(top, len(self.classes))
+        found = TopClasses(np.empty((count, top), np.int64), np.empty((count, top), np.float32))
+        for start in range(0, count, block):
+            rows = slice(start, start + block)
+            scores = self.scores(embeddings[rows])
+            found.indices[rows] = _best(scores, top)
+            found.scores[rows] = np.take_along_axis(scores, found.indices[rows], axis=1)
+        return found
+
+
+def _best(scores: FloatArray, top: int) -> NDArray[np.int64]:
+    """Return the columns of the ``top`` largest scores of each row, the largest first."""
+    import numpy as np
+
+    if top > _FEW:
+        sorted_: NDArray[np.int64] = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+        return sorted_
+    best = np.empty((len(scores), top), np.int64)
+    left = scores if top == 1 else scores.copy()
+    for place in range(top):
+        best[:, place] = left.argmax(axis=1)
+        if place + 1 < top:
+            np.put_along_axis(left, best[:, place, None], -np.inf, axis=1)
+    return best
+
 
 class LinearClassifier(Classifier):
-    """Score = ``f . w_c``, with one unit weight row per class.
+    """Score = ``f . w_c + b_c``: one matrix product for all pictures and classes.
 
     Args:
         classes: k names.
-        weights: (k, dim) float32.
+        weights: (k, dim) float32. Where they are unit rows, scores are cosines.
+        bias: (k,) float32, or None for 0.
     """
 
-    def __init__(self, classes: Sequence[str], weights: FloatArray) -> None:
+    def __init__(
+        self,
+        classes: Sequence[str],
+        weights: FloatArray,
+        bias: FloatArray | None = None,
+        *,
+        notes: Sequence[str] = (),
+        baseline: Classifier | None = None,
+    ) -> None:
         if weights.ndim != 2 or len(classes) != weights.shape[0]:
             raise ValueError(f"weights of shape {weights.shape} do not fit {len(classes)} classes")
+        if bias is not None and bias.shape != (len(classes),):
+            raise ValueError(f"a bias of shape {bias.shape} does not fit {len(classes)} classes")
         self._classes = tuple(classes)
         self.weights = weights
+        self.bias = bias
+        self.notes = tuple(notes)
+        self.baseline = baseline
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -294,11 +361,20 @@ class LinearClassifier(Classifier):
 
     def scores(self, embeddings: FloatArray) -> FloatArray:
         scores: FloatArray = embeddings @ self.weights.T
+        if self.bias is not None:
+            scores += self.bias
         return scores
 
 
 class Strategy(ABC):
-    """A way to classify images. It sees embeddings, never pixels, so cached embeddings serve them all."""
+    """A way to classify images. It sees embeddings, never pixels, so cached embeddings serve them all.
+
+    Attributes:
+        needs: fields of :class:`pcclip.types.ClassKnowledge` that it cannot do without: ``comparatives``,
+            ``descriptions``, ``support``. A captioner, where one was chosen, is asked for these.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def fit(self, embedder: Embedder, knowledge: ClassKnowledge) -> Classifier:

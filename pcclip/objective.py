@@ -14,7 +14,7 @@ from pcclip.plugins import registry
 from pcclip.terms import Term, options_by_term, parse_terms
 
 # What a loss may ask for, beside what every batch holds
-_NEEDS = frozenset(field.name for field in dataclasses.fields(LossBatch)) - {
+NEEDS = frozenset(field.name for field in dataclasses.fields(LossBatch)) - {
     "image_differences",
     "text",
     "false_negatives",
@@ -62,11 +62,11 @@ def make_loss(text: str, options: Mapping[str, Any] | None = None) -> Loss:
     by_term = options_by_term(terms, options or {})
     losses = [registry().loss(term.name, by_term[term.name] or None) for term in terms]
     for term, loss in zip(terms, losses, strict=True):
-        unknown = sorted(set(loss.needs) - _NEEDS)
+        unknown = sorted(set(loss.needs) - NEEDS)
         if unknown:
             raise PluginError(
                 f"loss {term.name!r} needs {', '.join(unknown)}, which no batch holds",
-                f"A loss can ask for: {', '.join(sorted(_NEEDS))}",
+                f"A loss can ask for: {', '.join(sorted(NEEDS))}",
             )
     if len(losses) == 1 and terms[0].weight == 1:
         return losses[0]

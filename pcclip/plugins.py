@@ -49,6 +49,7 @@ class Plugin:
     spec: PluginSpec
     distribution: str
     version: str
+    entry_point: str = ""
 
     @property
     def kind(self) -> str:
@@ -110,7 +111,7 @@ class Registry:
         distribution = entry_point.dist.name if entry_point.dist else "unknown distribution"
         version = entry_point.dist.version if entry_point.dist else ""
         try:
-            found = [Plugin(spec, distribution, version) for spec in _declared(entry_point)]
+            found = [Plugin(spec, distribution, version, entry_point.name) for spec in _declared(entry_point)]
         except Exception as error:
             cause = " ".join(str(error).split()) or "no message"
             broken = BrokenPlugin(entry_point.name, distribution, version, f"{type(error).__name__}: {cause}")

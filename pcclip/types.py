@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from pcclip.errors import UsageError
 
@@ -128,19 +128,53 @@ class ClassComparative:
             raise UsageError(f"the comparative of {self.first!r} against {self.second!r} is empty")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledEmbeddings:
+    """Pictures whose class is known and that nobody will be tested on: examples to learn from, or a validation split.
+
+    Attributes:
+        embeddings: (n, dim) float32 unit rows f(I), n at least 1.
+        labels: n class names.
+    """
+
+    embeddings: FloatArray
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        import numpy as np
+
+        rows = self.embeddings
+        if rows.ndim != 2 or len(rows) != len(self.labels):
+            raise UsageError(f"embeddings of shape {rows.shape} do not fit {len(self.labels)} labels")
+        if not len(rows):
+            raise UsageError("there are no labelled pictures")
+        norms = np.linalg.norm(rows, axis=1)
+        bad = np.flatnonzero(~(np.abs(norms - 1) < 1e-3))  # NaN is not near 1 either
+        if len(bad):
+            raise UsageError(f"row {bad[0]} of the labelled embeddings is no unit vector: its norm is {norms[bad[0]]}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
 @dataclass(frozen=True, slots=True)
 class ClassKnowledge:
     """The classes to tell apart, and what is known about them.
+
+    It holds nothing about the pictures that are to be classified, so what a strategy makes of it cannot
+    depend on their labels.
 
     Attributes:
         names: at least two class names, all different.
         comparatives: described differences between pairs of classes.
         descriptions: texts about a class, by class name.
+        support: labelled pictures, which are none of those to be classified.
     """
 
     names: tuple[str, ...]
     comparatives: tuple[ClassComparative, ...] = ()
     descriptions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    support: LabelledEmbeddings | None = None
 
     def __post_init__(self) -> None:
         if any(not name.strip() for name in self.names):
@@ -166,6 +200,24 @@ class ClassKnowledge:
                 raise UsageError(
                     f"a description names the unknown class {name!r}", f"The classes are: {', '.join(self.names)}"
                 )
+        unknown = sorted(set(self.support.labels) - known) if self.support is not None else []
+        if unknown:
+            raise UsageError(
+                f"a labelled picture is of the unknown class {unknown[0]!r}",
+                f"The classes are: {', '.join(self.names)}",
+            )
+
+
+class TopClasses(NamedTuple):
+    """The best classes of n pictures, the best first.
+
+    Attributes:
+        indices: (n, top) int64, places in ``Classifier.classes``.
+        scores: (n, top) float32.
+    """
+
+    indices: NDArray[np.int64]
+    scores: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
