@@ -65,7 +65,7 @@ def show(name: str) -> None:
         click.echo(formatter.getvalue(), nl=False)
 
 
-@command.command("new")
+@command.command("new", short_help="Write a package with a plugin that works.")
 @click.argument("kind", type=click.Choice(sorted(KINDS)))
 @click.argument("name")
 @click.option(
