@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from pcclip.plugins import KINDS, Plugin, registry
+from pcclip_cli.completing import any_plugin
 from pcclip_cli.output import print_json_line, print_table, shown
 
 
@@ -41,7 +42,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
 
 @command.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=any_plugin)
 def show(name: str) -> None:
     """Print what the plugin NAME is and its options."""
     for plugin in _named(name):
@@ -63,7 +64,7 @@ def show(name: str) -> None:
         click.echo(formatter.getvalue(), nl=False)
 
 
-@command.command("new")
+@command.command("new", short_help="Write a package with a plugin that works.")
 @click.argument("kind", type=click.Choice(sorted(KINDS)))
 @click.argument("name")
 @click.option(
@@ -83,7 +84,7 @@ def new(kind: str, name: str, into: Path) -> None:
 
 
 @command.command("check")
-@click.argument("name")
+@click.argument("name", shell_complete=any_plugin)
 @click.option("--kind", type=click.Choice(sorted(KINDS)), help="Where plugins of several kinds have this name.")
 @click.option(
     "--option", "-o", "options", multiple=True, metavar="KEY=VALUE", help="An option of the plugin; may come again."
