@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from pcclip import prompts
 from pcclip.class_tables import read_object, read_rows, read_text
 from pcclip.errors import DataError, PcclipError, PluginError
 from pcclip.files import cache_folder, make_writable_folder, read_json, write_json
@@ -81,7 +83,8 @@ def write_descriptions(
         PluginError: it left a class out.
     """
     with registry().captioner(captioner, options) as writer:
-        key = hashlib.blake2b(writer.fingerprint.encode(), digest_size=16).hexdigest()
+        asked_how = json.dumps([writer.fingerprint, prompts.CLASS_INSTRUCTION, prompts.class_turns()])
+        key = hashlib.blake2b(asked_how.encode(), digest_size=16).hexdigest()
         store = cache_folder() / "descriptions" / f"{key}.json"
         make_writable_folder(store.parent)
         with FileLock(f"{store}.lock"):

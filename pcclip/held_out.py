@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pcclip import metrics
+from pcclip import boundary, metrics
 from pcclip.files import write_text
 from pcclip.form import reverse
 from pcclip.interfaces import Embedder
@@ -93,7 +93,7 @@ def _zero_shot(embedder: Embedder, held_out: HeldOut) -> dict[str, float | int]:
     classes = tuple(sorted({label for _, label in labelled}))
     if not 2 <= len(classes) <= _MAX_CLASSES:
         return {}
-    classifier = registry().strategy("zero-shot").fit(embedder, ClassKnowledge(classes))
+    classifier = boundary.fit(registry().strategy("zero-shot"), embedder, ClassKnowledge(classes))
     scores = classifier.scores(held_out.embeddings[[row for row, _ in labelled]])
     return {
         "zero_shot_accuracy": metrics.accuracy(scores, [label for _, label in labelled], classifier.classes),

@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from pcclip import metrics
+from pcclip import boundary, metrics
 from pcclip.data import Dataset, read
 from pcclip.embeddings import EmbeddedFiles, EmbeddingStore, embed
-from pcclip.errors import DataError, PluginError, UsageError
+from pcclip.errors import DataError, UsageError
 from pcclip.interfaces import Classifier, Embedder
 from pcclip.labelled import embed_labelled
 from pcclip.plugins import registry
@@ -115,7 +115,7 @@ class Model:
         Raises:
             UsageError: the classes or options are wrong, or the strategy lacks something.
             DataError: a picture cannot be read.
-            PluginError: the strategy returned scores of the wrong shape or that are not finite.
+            PluginError: the strategy failed, or returned scores of the wrong shape or that are not finite.
         """
         texts = {name: tuple(about) for name, about in (descriptions or {}).items()}
         knowledge = ClassKnowledge(tuple(classes), tuple(differences), texts, support)
@@ -139,8 +139,9 @@ class Model:
 
         Raises:
             UsageError: the options are wrong, or the strategy lacks something.
+            PluginError: the strategy failed, or returned no classifier over these classes.
         """
-        return registry().strategy(strategy, strategy_options).fit(self.embedder, knowledge)
+        return boundary.fit(registry().strategy(strategy, strategy_options), self.embedder, knowledge)
 
     def labelled(
         self, data: str | Path | Dataset, classes: Sequence[str], progress: Progress | None = None
@@ -161,12 +162,7 @@ class Model:
             PluginError: the classifier returned scores of the wrong shape or that are not finite.
         """
         names, embeddings = self._pictures(images)
-        scores = classifier.scores(embeddings)
-        if scores.shape != (len(names), len(classifier.classes)) or not np.isfinite(scores).all():
-            raise PluginError(
-                f"{type(classifier).__name__} returned scores of shape {scores.shape} for {len(names)} pictures and "
-                f"{len(classifier.classes)} classes, or scores that are not finite"
-            )
+        scores = boundary.checked(classifier).scores(embeddings)
         return [
             Prediction(name, classifier.classes[best], dict(zip(classifier.classes, map(float, row), strict=True)))
             for name, best, row in zip(names, scores.argmax(axis=1), scores, strict=True)

@@ -174,8 +174,19 @@ def test_scoring_runs() -> None:
     assert "| probe |" in done.stdout
 
 
+def test_startup_runs() -> None:
+    done = run("startup", "--repeats", "1", "--plugins", "4")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["plugins"] == 4
+    assert set(result["seconds"]) >= {"import click", "pcclip --help", "pcclip --help, plugins"}
+    assert result["finetune help (s)"] == pytest.approx(
+        result["seconds"]["pcclip finetune --captioner llama --help"], abs=1e-3
+    )
+
+
 def test_benches_are_listed() -> None:
-    assert {"captioning", "memory", "scoring"} <= set(run().stdout.split())
+    assert {"captioning", "memory", "scoring", "startup"} <= set(run().stdout.split())
 
 
 def test_a_users_mistake_is_no_traceback(private_cache: Path) -> None:

@@ -31,6 +31,8 @@ def pcclip(*args: str | Path) -> Result:
         ["data", "check", "--help"],
         ["plugins", "--json"],
         ["plugins", "show", "openclip"],
+        ["plugins", "new", "--help"],
+        ["plugins", "check", "--help"],
     ],
     ids=" ".join,
 )
@@ -61,6 +63,44 @@ def test_flags_of_the_chosen_plugin_carry_bounds_defaults_and_descriptions() -> 
     assert "--captioner-n-parallel" in text
     assert "default: 16" in text
     assert "--captioner-n-parallel" not in pcclip("finetune", "--captioner", "template", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        *([name] for name in COMMANDS),
+        ["finetune", "--captioner", "chat", "--backbone", "vit-b-32", "--loss", "contrastive+siglip+retain"],
+        ["predict", "--strategy", "comparative", "--captioner", "llama", "--backbone", "mini"],
+        ["demo", "--captioner", "chat"],
+    ],
+    ids=" ".join,
+)
+def test_help_fits_into_80_columns(args: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = pcclip(*args, "--help").stdout.splitlines()
+    wide = [line for line in lines if len(line) > 80]
+    assert all(line.strip().startswith("--") and "/ --no-" in line for line in wide), wide
+
+
+def test_every_command_shows_the_options_of_the_plugins_it_is_given() -> None:
+    for args, flag in (
+        (["finetune", "--loss", "mse+siglip"], "--loss-siglip-bias"),
+        (["demo", "--captioner", "chat"], "--captioner-base-url"),
+        (["describe", "--captioner", "chat"], "--captioner-base-url"),
+        (["predict", "--strategy", "comparative"], "--strategy-alpha"),
+        *(
+            ([name, "--backbone", "mini"], "--backbone-image-batch-size")
+            for name in ("compare", "rank", "search", "embed")
+        ),
+    ):
+        assert flag in pcclip(*args, "--help").stdout
+
+
+def test_a_switch_that_is_neither_on_nor_off_shows_no_default() -> None:
+    text = pcclip("finetune", "--backbone", "vit-b-32", "--captioner", "llama", "--help").stdout
+    quick_gelu = text.partition("--no-backbone-quick-gelu")[2].partition("--backbone-device")[0]
+    assert "default: o" not in quick_gelu
+    assert "[default: on]" in text.partition("--no-captioner-use-mmap")[2].partition("--captioner-use-mlock")[0]
 
 
 def test_a_recipe_chooses_the_plugins_whose_flags_are_there(tmp_path: Path) -> None:

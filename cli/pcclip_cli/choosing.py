@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from pcclip.errors import PcclipError
 from pcclip.plugins import registry
 from pcclip_cli.fields import given, options_of
 
@@ -52,7 +53,12 @@ class PluginCommand(click.Command):
         self.recipe = recipe
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta[_META] = self._chosen(args)
+        try:
+            ctx.meta[_META] = self._chosen(args)
+        except PcclipError:
+            if not ctx.resilient_parsing:
+                raise
+            ctx.meta[_META] = {}  # a shell asks for completions: nobody waits for an error
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -65,7 +71,8 @@ class PluginCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         parts = [(choice, part) for choice in self.choices for part in self._parts(ctx, choice)]
         dynamic = {id(option) for _, part in parts for option in part.options}
-        own = [r for p in self.get_params(ctx) if id(p) not in dynamic and (r := p.get_help_record(ctx)) is not None]
+        fixed = [p for p in self.get_params(ctx) if isinstance(p, click.Option) and id(p) not in dynamic]
+        own = [record for option in fixed if (record := option.get_help_record(ctx)) is not None]
         with formatter.section("Options"):
             formatter.write_dl(own)
         for choice, part in parts:
@@ -93,17 +100,25 @@ class PluginCommand(click.Command):
         """Return the plugins that a flag's value chooses, with their flags."""
         cached: dict[str, list[_Part]] = ctx.meta.setdefault(f"{_META}.options", {})
         if choice.flag not in cached:
-            value = ctx.meta.get(_META, {}).get(choice.flag)
-            names = [] if not value else choice.names(value) if choice.names else [value]
-            if value == choice.default and not set(names) <= set(registry().names(choice.kind)):
-                names = []  # a default that is not installed: using it says so
-            parts = []
-            for name in names:
-                model = registry().options_model(choice.kind, name)
-                prefix = choice.flag if len(names) == 1 else f"{choice.flag}-{name}".replace(".", "-")
-                parts.append(_Part(name, prefix, options_of(model, prefix) if model else []))
-            cached[choice.flag] = parts
+            try:
+                cached[choice.flag] = self._find_parts(ctx, choice)
+            except Exception:
+                if not ctx.resilient_parsing:
+                    raise
+                cached[choice.flag] = []
         return cached[choice.flag]
+
+    def _find_parts(self, ctx: click.Context, choice: Choice) -> list[_Part]:
+        value = ctx.meta.get(_META, {}).get(choice.flag)
+        names = [] if not value else choice.names(value) if choice.names else [value]
+        if value == choice.default and not set(names) <= set(registry().names(choice.kind)):
+            names = []  # a default that is not installed: using it says so
+        parts = []
+        for name in names:
+            model = registry().options_model(choice.kind, name)
+            prefix = choice.flag if len(names) == 1 else f"{choice.flag}-{name}".replace(".", "-")
+            parts.append(_Part(name, prefix, options_of(model, prefix) if model else []))
+        return parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +143,6 @@ def plugin_options(ctx: click.Context, flag: str) -> dict[str, Any]:
     if len(parts) == 1:
         return parts[0].given(ctx)
     return {part.name: options for part in parts if (options := part.given(ctx))}
-
-
-def complete(kind: str) -> Any:
-    """Return a shell completion callback for the names of a kind of plugin."""
-
-    def names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-        return [name for name in registry().names(kind) if name.startswith(incomplete)]
-
-    return names
 
 
 def _value_of(args: list[str], flag: str, repeats: bool = False) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pcclip_cli.completing import BUILT_IN, names_or_files
 from pcclip_cli.output import common, print_json_line, print_quarantined, print_table, progress
 
 
@@ -15,8 +16,8 @@ def command() -> None:
     """Look at data before using it."""
 
 
-@command.command("check")
-@click.argument("data")
+@command.command("check", short_help="Read data and name what was set aside.")
+@click.argument("data", shell_complete=names_or_files(BUILT_IN))
 @click.option("--images", type=click.Path(path_type=Path), help="Folder that relative picture paths start from.")
 @click.option("--image-column", help="Column that holds the picture's path.")
 @click.option("--caption-column", help="Column that holds the caption.")

@@ -9,23 +9,38 @@ from typing import Any
 import click
 
 from pcclip.config import make_config
+from pcclip_cli.choosing import Choice, PluginCommand, plugin_options
+from pcclip_cli.completing import BUILT_IN, complete, names_or_files
 from pcclip_cli.output import common, print_table, progress
 
 log = logging.getLogger("pcclip.demo")
 
 
-@click.command("demo")
+@click.command("demo", cls=PluginCommand, choices=[Choice("captioner", "captioner", "llama")])
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path), default=Path("pcclip-demo"), show_default=True, help="Run folder."
 )
-@click.option("--data", default="stamps", show_default=True, help="Captioned pictures.")
-@click.option("--captioner", default="llama", show_default=True, help="Who writes how two pictures differ.")
+@click.option(
+    "--data",
+    default="stamps",
+    show_default=True,
+    shell_complete=names_or_files(BUILT_IN),
+    help="Captioned pictures.",
+)
+@click.option(
+    "--captioner",
+    default="llama",
+    show_default=True,
+    shell_complete=complete("captioner"),
+    help="Who writes how two pictures differ.",
+)
 @click.option(
     "--pairs", type=click.IntRange(min=1), default=600, show_default=True, help="Pairs of pictures to describe."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed.")
 @common
-def command(out: Path, data: str, captioner: str, pairs: int, seed: int, **_: Any) -> None:
+@click.pass_context
+def command(ctx: click.Context, /, out: Path, data: str, captioner: str, pairs: int, seed: int, **_: Any) -> None:
     """Run the whole job on real pictures with embedded models.
 
     About 450 captioned pictures from Debian's tuxpaint-stamps-default, a small language model that
@@ -36,7 +51,14 @@ def command(out: Path, data: str, captioner: str, pairs: int, seed: int, **_: An
     from pcclip.finetuning import finetune
 
     source = demo_data(data, progress())
-    config = make_config("demo", data=source, captioner=captioner, pairs=pairs, seed=seed)
+    config = make_config(
+        "demo",
+        data=source,
+        captioner=captioner,
+        captioner_options=plugin_options(ctx, "captioner"),
+        pairs=pairs,
+        seed=seed,
+    )
     click.echo(f"Data {source}, captioner {captioner}, backbone {config.backbone}: {pairs} described pairs.", err=True)
     finished = finetune(config, out, progress=progress())
     before, after = finished.evaluation["before"], finished.evaluation["after"]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from pcclip.types import PairStrategy
-from pcclip_cli.choosing import Choice, PluginCommand, complete, plugin_options
+from pcclip_cli.choosing import Choice, PluginCommand, plugin_options
+from pcclip_cli.completing import BUILT_IN, complete, names_or_files
 from pcclip_cli.output import (
     common,
     format_option,
@@ -34,7 +35,7 @@ _SHOWN = 100  # rows of a table; a program reads all rows
     cls=PluginCommand,
     choices=[Choice("captioner", "captioner", "llama"), Choice("backbone", "embedder")],
 )
-@click.argument("data", required=False)
+@click.argument("data", required=False, shell_complete=names_or_files(BUILT_IN))
 @click.option(
     "--out",
     "-o",

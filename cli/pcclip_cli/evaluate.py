@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pcclip.evaluation.settings import EvaluateSettings
-from pcclip_cli.choosing import Choice, PluginCommand, complete, plugin_options
+from pcclip_cli.choosing import Choice, PluginCommand, plugin_options
+from pcclip_cli.completing import complete
 from pcclip_cli.fields import given, option
 from pcclip_cli.output import common, format_option, print_json_line, print_table, progress, shown
 
 if TYPE_CHECKING:
     from pcclip.evaluation.document import Evaluation
 
-_PLUGINS = {"strategy": "strategy", "captioner": "captioner"}
+_PLUGINS = ("strategy", "captioner")
 
 
 def _names(value: str) -> list[str]:
@@ -33,10 +34,7 @@ def _field_options() -> list[click.Parameter]:
     found: list[click.Parameter] = []
     for name, info in EvaluateSettings.model_fields.items():
         if not name.endswith("_options"):
-            made = option(name, info)
-            if name in _PLUGINS:
-                made.shell_complete = complete(_PLUGINS[name])  # type: ignore[method-assign]
-            found.append(made)
+            found.append(option(name, info, shell_complete=complete(name) if name in _PLUGINS else None))
     return found
 
 

@@ -13,6 +13,8 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+_WIDEST = 40  # characters of choices that stand beside a flag; more go into its text
+
 
 def numbers(value: str | tuple[float, ...]) -> tuple[float, ...]:
     """Return the numbers of a flag's value, which has commas between them: ``0,0.5,1``."""
@@ -34,25 +36,35 @@ def options_of(model: type[BaseModel], prefix: str = "", leave_out: Iterable[str
     ]
 
 
-def option(name: str, info: FieldInfo, prefix: str = "") -> click.Option:
-    """Return the click option of one field."""
+def option(name: str, info: FieldInfo, prefix: str = "", **settings: Any) -> click.Option:
+    """Return the click option of one field.
+
+    Args:
+        settings: arguments of :class:`click.Option` that the field does not decide, such as ``shell_complete``.
+    """
     annotation = _plain(info.annotation)
     flag = "-".join(part for part in (prefix, name) if part).replace("_", "-")
     declaration = f"--{flag}"
-    required = info.is_required()
-    settings: dict[str, Any] = {"help": info.description or "", "required": required}
-    if not required and info.default is not None:
+    settings |= {"help": _sentence(info.description or ""), "required": info.is_required()}
+    if not info.is_required() and info.default is not None:
         settings |= {"default": info.get_default(call_default_factory=True), "show_default": True}
     if annotation is bool:
-        settings["show_default"] = "on" if info.default else "off"  # click's own text repeats the flag's name
-        return click.Option([f"{declaration}/--no-{flag}"], **settings)
+        if info.default is not None:  # None is neither on nor off; and click's own words repeat the flag's name
+            default = "on" if info.default else "off"
+            settings |= {"show_default": False, "help": f"{settings['help']}  [default: {default}]"}
+        return click.Option([f"{declaration}/--no-{flag}"], **{"default": None, **settings})
     if typing.get_origin(annotation) in (list, tuple):
         item = (typing.get_args(annotation) or (str,))[0]
+        settings["show_default"] = bool(settings.get("default"))
         if item is float:
-            settings["show_default"] = bool(settings.get("default"))
             return click.Option([declaration], type=numbers, metavar="NUMBERS", **settings)
         return click.Option([declaration], type=_type(item, info), multiple=True, **settings)
-    return click.Option([declaration], type=_type(annotation, info), **settings)
+    kind = _type(annotation, info)
+    if isinstance(kind, click.Choice) and len("|".join(kind.choices)) > _WIDEST:
+        settings |= {"metavar": name.upper(), "help": f"{settings['help']} One of: {', '.join(kind.choices)}."}
+    elif isinstance(kind, click.IntRange | click.FloatRange):
+        settings["metavar"] = "INTEGER" if isinstance(kind, click.IntRange) else "NUMBER"  # the range follows the text
+    return click.Option([declaration], type=kind, **settings)
 
 
 def given(ctx: click.Context, names: Iterable[str], prefix: str = "") -> dict[str, Any]:
@@ -65,6 +77,14 @@ def given(ctx: click.Context, names: Iterable[str], prefix: str = "") -> dict[st
             value = ctx.params[parameter]
             found[name] = list(value) if isinstance(value, tuple) else value
     return found
+
+
+def _sentence(text: str) -> str:
+    """Return a field's description as click's own help texts are written: a capital in front, a full stop behind."""
+    first = text.split(" ", 1)[0]
+    if first.islower() and first.replace("-", "").isalpha():  # no value or name, such as "auto:" or "n_ctx"
+        text = text[0].upper() + text[1:]
+    return f"{text}." if text and text[-1] not in ".!?" else text
 
 
 def _plain(annotation: Any) -> Any:

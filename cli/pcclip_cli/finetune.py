@@ -7,13 +7,20 @@ from typing import Any
 
 import click
 
-from pcclip.config import FinetuneConfig, make_config
+from pcclip.config import RECIPES, FinetuneConfig, make_config
 from pcclip.terms import parse_terms
-from pcclip_cli.choosing import Choice, PluginCommand, complete, plugin_options
+from pcclip_cli.choosing import Choice, PluginCommand, plugin_options
+from pcclip_cli.completing import BUILT_IN, complete, loss_terms, names_or_files
 from pcclip_cli.fields import given, option
 from pcclip_cli.output import common, print_sweep, print_table, progress
 
 _FLAGS = {"backbone": "embedder", "captioner": "captioner", "loss": "loss"}
+_COMPLETE: dict[str, Any] = {
+    "data": names_or_files(BUILT_IN),
+    "backbone": complete("embedder"),
+    "captioner": complete("captioner"),
+    "loss": loss_terms,
+}
 
 
 def _choice(flag: str) -> Choice:
@@ -26,16 +33,8 @@ def _field_options() -> list[click.Parameter]:
     for name, info in FinetuneConfig.model_fields.items():
         if name.endswith("_options"):
             continue
-        made = option(name, info)
+        made = option(name, info, shell_complete=_COMPLETE.get(name))
         made.required = False  # a recipe may bring it; make_config says what is missing
-        if name in _FLAGS:
-            made = click.Option(
-                [f"--{name}"],
-                default=info.default,
-                show_default=True,
-                help=info.description,
-                shell_complete=complete(_FLAGS[name]),
-            )
         found.append(made)
     return found
 
@@ -49,14 +48,18 @@ def _field_options() -> list[click.Parameter]:
 @click.option(
     "--out", "-o", required=True, type=click.Path(path_type=Path), help="Run folder; the same command goes on in it."
 )
-@click.option("--recipe", help="default, paper, a TOML file of settings, or a run to repeat; flags override it.")
+@click.option(
+    "--recipe",
+    shell_complete=names_or_files(tuple(RECIPES)),
+    help="default, paper, a TOML file of settings, or a run to repeat; flags override it.",
+)
 @common
 @click.pass_context
 def command(ctx: click.Context, /, out: Path, recipe: str | None, **_: Any) -> None:
     """Teach a CLIP model the differences in your data.
 
-    DATA is a COCO captions JSON, a CSV, TSV or JSONL table, a folder of pictures with .txt captions, a
-    folder of class folders, or one of the built-in sets stamps and scenes.
+    DATA is a COCO captions JSON, a CSV, TSV or JSONL table, a folder of pictures with .txt captions,
+    a folder of class folders, or one of the sets that come with pcclip: stamps and scenes.
 
     A run that was cut off goes on with the same command.
     """

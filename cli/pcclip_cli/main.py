@@ -7,9 +7,12 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # name → (module, summary); the summaries stand here so that `pcclip --help` imports no command
 COMMANDS = {
@@ -26,7 +29,9 @@ COMMANDS = {
     "embed": "Write image embeddings to a file.",
     "data": "Look at data before using it.",
     "plugins": "List backbones, captioners, losses and strategies.",
+    "completion": "Print the script that completes pcclip in your shell.",
 }
+COMPLETE = "_PCCLIP_COMPLETE"  # set by that script when it asks for completions
 
 
 class LazyGroup(click.Group):
@@ -44,11 +49,17 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             close = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             ctx.fail(f"No such command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -64,8 +75,10 @@ class LazyGroup(click.Group):
     ) -> Any:
         from pcclip.errors import PcclipError
 
+        if COMPLETE in os.environ:
+            from pcclip_cli import completing  # noqa: F401 - teaches click what bash does with "="
         try:
-            result = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+            result = super().main(args, prog_name, complete_var or COMPLETE, standalone_mode=False, **extra)
         except PcclipError as error:
             if not standalone_mode:
                 raise
@@ -117,6 +130,7 @@ def main() -> None:
     """Teach CLIP what differs between two pictures.
 
     Finetune on described differences, then rank, compare, search and classify pictures by them.
+
     Start with: pcclip demo
     """
 

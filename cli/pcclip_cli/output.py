@@ -37,7 +37,7 @@ def common(function: Command) -> Command:
     def wrapper(*args: Any, quiet: bool, verbose: int, **kwargs: Any) -> Any:
         level = logging.ERROR if quiet else {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
         _set_up_logging(level)
-        _report_broken_plugins()
+        _report_plugins()
         click.get_current_context().meta["pcclip_cli.quiet"] = quiet
         return function(*args, **kwargs)
 
@@ -201,8 +201,8 @@ def _set_up_logging(level: int) -> None:
     logger.propagate = False
 
 
-def _report_broken_plugins() -> None:
+def _report_plugins() -> None:
     from pcclip.plugins import registry
 
-    for broken in registry().broken:
-        logging.getLogger("pcclip").warning("%s", broken)
+    for trouble in (*registry().broken, *registry().slow):
+        logging.getLogger("pcclip").warning("%s", trouble)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from pcclip.plugins import KINDS, Plugin, registry
-from pcclip_cli.output import print_json_line, print_table
+from pcclip_cli.completing import any_plugin
+from pcclip_cli.output import print_json_line, print_table, shown
 
 
 @click.group("plugins", invoke_without_command=True)
@@ -17,8 +20,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """List backbones, captioners, losses and strategies, and where each came from."""
     if ctx.invoked_subcommand is not None:
         return
-    conflicts = {name for kind in KINDS for name in registry().conflicts(kind)}
-    rows = [_row(plugin, conflicts) for plugin in registry().plugins()]
+    rows = [_row(plugin) for plugin in registry().plugins()]
     broken = [
         {
             "kind": "",
@@ -40,14 +42,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
 
 @command.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=any_plugin)
 def show(name: str) -> None:
     """Print what the plugin NAME is and its options."""
-    found = [p for p in registry().plugins() if name == p.spec.name or name in p.spec.variants]
-    if not found:
-        every = sorted({p.spec.name for p in registry().plugins()})
-        raise click.UsageError(f"no plugin is called {name!r}; there are: {', '.join(every)}")
-    for plugin in found:
+    for plugin in _named(name):
         click.echo(f"{plugin.kind} {plugin.spec.name} ({plugin.origin}): {plugin.spec.summary}")
         if plugin.spec.variants:
             click.echo(click.wrap_text("names: " + ", ".join(plugin.spec.variants), 78, "  ", "  "))
@@ -66,15 +64,97 @@ def show(name: str) -> None:
         click.echo(formatter.getvalue(), nl=False)
 
 
-def _row(plugin: Plugin, conflicts: set[str]) -> dict[str, Any]:
-    twice = sorted(set(plugin.spec.names) & conflicts)
+@command.command("new", short_help="Write a package with a plugin that works.")
+@click.argument("kind", type=click.Choice(sorted(KINDS)))
+@click.argument("name")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Where the package's folder is made; default: here.",
+)
+def new(kind: str, name: str, into: Path) -> None:
+    """Write a package with the plugin NAME: one that works, and passes its tests."""
+    from pcclip.scaffold import new_plugin
+
+    folder = new_plugin(kind, name, into)
+    click.echo(folder)
+    flag = {"embedder": "backbone"}.get(kind, kind)
+    click.echo(f'Next: cd {folder} && pip install -e ".[test]" && pytest. Then --{flag} {name} is there.', err=True)
+
+
+@command.command("check")
+@click.argument("name", shell_complete=any_plugin)
+@click.option("--kind", type=click.Choice(sorted(KINDS)), help="Where plugins of several kinds have this name.")
+@click.option(
+    "--option", "-o", "options", multiple=True, metavar="KEY=VALUE", help="An option of the plugin; may come again."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a check.")
+@click.pass_context
+def check(ctx: click.Context, name: str, kind: str | None, options: Sequence[str], as_json: bool) -> None:
+    """Hold the plugin NAME to the contract of its kind.
+
+    The same checks as in pcclip.testing. Exit code 1 where one fails.
+    """
+    found = [p for p in _named(name) if kind in (None, p.kind)]
+    if not found:
+        raise click.UsageError(f"no {kind} is called {name!r}")
+    values = dict(_key_and_value(option) for option in options)
+    from pcclip.testing.checking import check_plugin
+
+    failed = 0
+    for plugin in found:
+        chosen = name if name in plugin.spec.names else plugin.spec.names[0]
+        if not as_json:
+            click.echo(f"{plugin.kind} {chosen} ({plugin.origin})")
+        for outcome in check_plugin(plugin.kind, chosen, values):
+            failed += outcome.status not in ("ok", "skipped")
+            if as_json:
+                about = {"kind": plugin.kind, "name": chosen, "distribution": plugin.distribution}
+                about |= {"version": plugin.version, "check": outcome.check}
+                print_json_line({**about, "status": outcome.status, "detail": outcome.detail})
+            else:
+                word = outcome.status.upper() if outcome.status == "failed" else outcome.status
+                why = f": {shown(outcome.detail)}" if outcome.detail else ""
+                click.echo(f"  {word:<8} {outcome.check}{why}")
+    ctx.exit(1 if failed else 0)
+
+
+def _named(name: str) -> list[Plugin]:
+    """Return the plugins that are called ``name``, by themselves or by one of their variants."""
+    found = [p for p in registry().plugins() if name == p.spec.name or name in p.spec.variants]
+    if not found:
+        every = sorted({p.spec.name for p in registry().plugins()})
+        raise click.UsageError(f"no plugin is called {name!r}; there are: {', '.join(every)}")
+    return found
+
+
+def _key_and_value(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise click.UsageError(f"--option {text!r} is not of the form KEY=VALUE")
+    return key.strip().replace("-", "_"), value
+
+
+def _row(plugin: Plugin) -> dict[str, Any]:
     return {
         "kind": plugin.kind,
         "name": plugin.spec.name,
         "distribution": plugin.distribution,
         "version": plugin.version,
-        "status": f"conflict: {', '.join(twice)}" if twice else "ok",
+        "status": _status(plugin),
     }
+
+
+def _status(plugin: Plugin) -> str:
+    if plugin.outdated:
+        return f"unusable: {plugin.outdated}"
+    twice = sorted(set(plugin.spec.names) & registry().conflicts(plugin.kind).keys())
+    if twice:
+        return f"conflict: {', '.join(twice)}"
+    places = {(slow.distribution, slow.entry_point): slow.cause for slow in registry().slow}
+    slow = places.get((plugin.distribution, plugin.entry_point))
+    return f"slow: {slow}" if slow else "ok"
 
 
 def _shown_name(plugin: Plugin) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pcclip_cli.choosing import Choice, PluginCommand, complete, plugin_options
+from pcclip_cli.choosing import Choice, PluginCommand, plugin_options
+from pcclip_cli.completing import complete
 from pcclip_cli.output import (
     common,
     format_option,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pcclip_cli.choosing import Choice, complete, plugin_options
+from pcclip_cli.choosing import Choice, plugin_options
+from pcclip_cli.completing import complete
 
 if TYPE_CHECKING:
     from pcclip.model import Model

@@ -21,7 +21,7 @@ from pcclip.types import ClassComparative, ClassKnowledge, FloatArray, LabelledE
 LINEAR = ("zero-shot", "comparative", "extended", "descriptions", "cupl", "waffle", "probe")
 MOST_TIMES = 1.3
 MOST_MEMORY = 1.0  # GB
-_BLOCK = 2048
+_BLOCK = 4096
 
 
 def unit_rows(count: int, dim: int, seed: int) -> FloatArray:
