@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pcclip.describe import describe_examples as describe_examples
     from pcclip.embeddings import embed as embed
     from pcclip.errors import PcclipError as PcclipError
+    from pcclip.evaluation.running import evaluate as evaluate
     from pcclip.exporting import export as export
     from pcclip.finetuning import finetune as finetune
     from pcclip.hookspecs import hookimpl as hookimpl
@@ -36,6 +37,7 @@ _EXPORTS = {
     "check": "pcclip.data",
     "describe_examples": "pcclip.describe",
     "embed": "pcclip.embeddings",
+    "evaluate": "pcclip.evaluation.running",
     "export": "pcclip.exporting",
     "finetune": "pcclip.finetuning",
     "make_config": "pcclip.config",

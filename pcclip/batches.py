@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from pcclip import boundary
 from pcclip.errors import PluginError
 from pcclip.interfaces import Embedder, LossBatch, Tokens
 from pcclip.negatives import FalseNegatives
@@ -107,7 +108,7 @@ class Batches:
                 self._originals = torch.from_numpy(self.embedder.embed_texts(list(different)))
             self._first_caption = len(texts)
             texts += different
-        self._tokens = self.embedder.tokenize(texts)
+        self._tokens = boundary.tokens(self.embedder, texts)
 
     def request(self, rows: Tensor) -> Request:
         """Return the texts that the batch of these (B,) rows encodes."""

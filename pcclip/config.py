@@ -68,7 +68,7 @@ class FinetuneConfig(BaseModel):
     )
     reversals: bool = Field(True, description="train on the reversed text of each pair as well, where its form allows")
 
-    train: str = Field("blocks", description="text parameters to train: blocks, text, projection, last-N or lora")
+    train: str = Field("text", description="text parameters to train: text, blocks, projection, last-N or lora")
     lora_rank: int = Field(8, ge=1, description="rank of the adapters of --train lora")
     lora_alpha: int = Field(16, ge=1, description="adapters are scaled by this over their rank")
     epochs: int = Field(3, ge=1, description="passes over the described pairs")
@@ -123,7 +123,7 @@ class FinetuneConfig(BaseModel):
 
     seed: int = Field(0, ge=0, description="seed of the split, the pairs and the order of training")
     threads: int | None = Field(None, ge=1, description="CPU threads; default: the cores this process may use")
-    checkpoint_every: int = Field(20, ge=1, description="optimizer steps between checkpoints")
+    checkpoint_every: int = Field(50, ge=1, description="optimizer steps between checkpoints")
     keep_checkpoints: int = Field(2, ge=1, description="checkpoints to keep")
 
     @field_validator("loss")

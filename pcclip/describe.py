@@ -9,9 +9,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from pcclip import boundary
 from pcclip.comparatives import ComparativeStore
 from pcclip.embeddings import EmbeddingStore, embed
-from pcclip.errors import DataError, PluginError, RunError
+from pcclip.errors import DataError, RunError
 from pcclip.files import make_writable_folder
 from pcclip.interfaces import Captioner, Embedder
 from pcclip.pairs import choose_pairs
@@ -66,7 +67,8 @@ def fill(
         pairs: iterated twice, so no generator; pairs may come again.
 
     Raises:
-        PluginError: the captioner left out a pair, answered one twice, or answered one it was not asked.
+        PluginError: the captioner failed, left out a pair, answered one twice, or answered one it was not asked.
+            Whole chunks that it answered before are kept.
     """
     fingerprint = captioner.fingerprint
     store.name(fingerprint, captioner.label)
@@ -77,20 +79,10 @@ def fill(
     shown = done
     with (progress or NoProgress()).task("Describing pairs", total=total, unit="pair", done=done) as task:
         for chunk in _chunks(pairs, fingerprint, store, captioner.chunk_size):
-            open_pairs = {pair.key: pair for pair in chunk}
             answers: list[Comparative | Rejection] = []
-            for answer in captioner.describe(chunk):
-                if open_pairs.pop(answer.pair.key, None) is None:
-                    raise PluginError(
-                        f"captioner {type(captioner).__name__} answered a pair twice or unasked: {answer.pair}"
-                    )
+            for answer in boundary.answers(captioner, chunk):
                 answers.append(answer)
                 task.advance()
-            if open_pairs:
-                raise PluginError(
-                    f"captioner {type(captioner).__name__} left {len(open_pairs)} of {len(chunk)} pairs unanswered, "
-                    f"first: {next(iter(open_pairs.values()))}"
-                )
             store.add(fingerprint, answers)
             shown += len(chunk)
         task.advance(total - shown)  # pairs that came again

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from pcclip.class_tables import Row, read_object, read_rows, read_text
 from pcclip.comparatives import ComparativeStore
+from pcclip.confusable import confusable_pairs, embed_prompts
 from pcclip.describe import describe
 from pcclip.errors import DataError, UsageError
 from pcclip.files import cache_folder, make_writable_folder
@@ -20,21 +17,10 @@ from pcclip.form import reverse
 from pcclip.interfaces import Captioner, Embedder
 from pcclip.plugins import registry
 from pcclip.progress import Progress
-from pcclip.types import CaptionPair, ClassComparative, Comparative, FloatArray
+from pcclip.types import CaptionPair, ClassComparative, Comparative, Confusable, FloatArray, LabelledEmbeddings
 
 log = logging.getLogger(__name__)
 _WAIT = 600.0  # seconds: all predictions of a user share this store, and describing classes takes seconds
-
-
-def similar_classes(prompts: FloatArray, count: int) -> list[tuple[int, int]]:
-    """Return the ``count`` pairs of classes whose prompts are nearest, the nearest first.
-
-    Uses no labels: the (k, dim) unit rows are the text embeddings of the class prompts.
-    """
-    cosines = prompts @ prompts.T
-    rows, columns = np.triu_indices(len(prompts), 1)
-    order = np.argsort(-cosines[rows, columns], kind="stable")[:count]
-    return [(int(rows[i]), int(columns[i])) for i in order]
 
 
 def describe_classes(
@@ -69,27 +55,36 @@ def write_differences(
     captioner: str,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    *,
+    confusable: Confusable = "similar",
+    unlabelled: FloatArray | None = None,
+    support: LabelledEmbeddings | None = None,
 ) -> tuple[ClassComparative, ...]:
-    """Have a captioner describe the ``count`` most similar pairs of classes, in both directions.
+    """Have a captioner describe ``count`` pairs of classes that are easily confused, in both directions.
 
     Answers are kept in the cache folder, so the same classes are asked for once. A pair that the
     captioner could not describe is named in a warning.
 
+    Args:
+        confusable, unlabelled, support: how the pairs are chosen, see :func:`pcclip.confusable.confusable_pairs`.
+
     Raises:
-        DataError: no pair got a usable description.
+        DataError: no pair got a usable description, or no pair was confused.
+        UsageError: what ``confusable`` reads is missing.
     """
-    prompts = embedder.embed_texts([f"This is a photo of a {name.replace('_', ' ')}" for name in classes])
+    prompts = embed_prompts(embedder, classes)
+    pairs = confusable_pairs(confusable, count, classes, prompts, unlabelled=unlabelled, support=support)
     make_writable_folder(cache_folder())
     with (
         registry().captioner(captioner, options) as writer,
         ComparativeStore(cache_folder() / "classes.sqlite", wait=_WAIT) as store,
     ):
-        found, failed = describe_classes(classes, similar_classes(prompts, count), writer, store, progress)
+        found, failed = describe_classes(classes, pairs, writer, store, progress)
     for line in failed:
         log.warning("no usable difference of %s", line)
     if not found:
         raise DataError(
-            f"captioner {captioner!r} described none of the similar classes",
+            f"captioner {captioner!r} described none of the confusable classes",
             "Write the differences yourself (--differences FILE), or choose another captioner.",
         )
     return tuple(found)
@@ -109,14 +104,10 @@ def read_differences(path: Path, classes: Sequence[str]) -> tuple[ClassComparati
     Raises:
         DataError: the file cannot be read or a row lacks something; the message names the row.
     """
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the differences {path}: {error}") from None
-    rows = _difference_rows(path, text)
+    text = read_text(path, "differences")
     known = set(classes)
     found = []
-    for place, first, second, described in rows:
+    for place, (first, second, described) in _difference_rows(path, text):
         for name in (first, second):
             if name not in known:
                 raise DataError(f"{path}, {place}: unknown class {name!r}", f"The classes are: {', '.join(classes)}")
@@ -129,32 +120,11 @@ def read_differences(path: Path, classes: Sequence[str]) -> tuple[ClassComparati
     return tuple(found)
 
 
-def _difference_rows(path: Path, text: str) -> list[tuple[str, str, str, str]]:
+def _difference_rows(path: Path, text: str) -> list[Row]:
     hint = 'Write CSV with the columns first,second,text or JSON {"cat|dog": "text"}.'
-    try:
-        if path.suffix.lower() == ".json":
-            value = json.loads(text)
-            if not isinstance(value, dict) or not all(key.count("|") == 1 for key in value):
-                raise DataError(f"{path} is no object of 'first|second' keys", hint)
-            pairs = [(key, *key.split("|"), str(described)) for key, described in value.items()]
-            return [(repr(key), first.strip(), second.strip(), described) for key, first, second, described in pairs]
-        if path.suffix.lower() in (".jsonl", ".ndjson"):
-            records = [(n, json.loads(line)) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
-        else:
-            delimiter = "\t" if path.suffix.lower() == ".tsv" or "\t" in text.partition("\n")[0] else ","
-            reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-            missing = {"first", "second", "text"} - set(reader.fieldnames or ())
-            if missing:
-                raise DataError(
-                    f"{path} lacks the columns {', '.join(sorted(missing))}; it has: "
-                    f"{', '.join(reader.fieldnames or ()) or 'none'}",
-                    hint,
-                )
-            records = [(n, row) for n, row in enumerate(reader, 2)]
-        return [(f"line {n}", _text(row, "first"), _text(row, "second"), _text(row, "text")) for n, row in records]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: {error}", hint) from None
-
-
-def _text(row: Mapping[str, Any], key: str) -> str:
-    return str(row[key] or "").strip()
+    if path.suffix.lower() != ".json":
+        return read_rows(path, text, ("first", "second", "text"), hint)
+    pairs = read_object(path, text, hint)
+    if not all(key.count("|") == 1 for key, _ in pairs):
+        raise DataError(f"{path} is no object of 'first|second' keys", hint)
+    return [Row(repr(key), (*map(str.strip, key.split("|")), str(described))) for key, described in pairs]

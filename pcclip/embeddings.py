@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pcclip import boundary
 from pcclip.data.pictures import PictureError, open_picture, picture_digest
-from pcclip.errors import PluginError, RunError
+from pcclip.errors import RunError
 from pcclip.files import cache_folder, make_writable_folder, new_file, write_text
 from pcclip.interfaces import Embedder
 from pcclip.progress import NoProgress, Progress
@@ -181,7 +182,7 @@ def embed(
                 if isinstance(image, PictureError):
                     quarantined.extend(Quarantined(names[p], "embed", image.reason, image.detail) for p in positions)
             if good:
-                embeddings = _checked(embedder, [image for _, _, image in good])
+                embeddings = boundary.image_embeddings(embedder, [image for _, _, image in good])
                 store.put(tower, [digest for digest, _, _ in good], embeddings)
                 for (_, positions, _), embedding in zip(good, embeddings, strict=True):
                     rows.update(dict.fromkeys(positions, embedding))
@@ -234,18 +235,3 @@ def _decoded(
             current, waiting = waiting, [pool.submit(decode, item) for item in following]
             if current:
                 yield [future.result() for future in current]
-
-
-def _checked(embedder: Embedder, images: list[Image]) -> FloatArray:
-    embeddings = embedder.embed_images(images)
-    name = type(embedder).__name__
-    if embeddings.shape != (len(images), embedder.dim):
-        raise PluginError(
-            f"embedder {name} returned shape {embeddings.shape} for {len(images)} pictures of dim {embedder.dim}"
-        )
-    norms = np.linalg.norm(embeddings, axis=1)
-    if not np.allclose(norms, 1, atol=1e-3):
-        raise PluginError(
-            f"embedder {name} returned rows that are not of unit length (norms {norms.min()}..{norms.max()})"
-        )
-    return np.ascontiguousarray(embeddings, np.float32)

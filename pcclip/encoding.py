@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from pcclip import boundary
 from pcclip.errors import PluginError, UsageError
+from pcclip.faults import who
 from pcclip.interfaces import Embedder, Tokens
 from pcclip.processes import Processes
 
@@ -104,7 +106,7 @@ class TextPass:
             for group in groups:
                 if cached:
                     states.append(_RandomState.now(self._device))
-                parts.append(self.embedder.encode_text(tokens.take(group)).float())
+                parts.append(boundary.text_features(self.embedder, tokens.take(group)))
         own = torch.cat(parts)[torch.argsort(torch.cat([_places(group, share) for group in groups]))]
         encoded = self.processes.gathered(own, tokens.lengths).requires_grad_()
         backward_loss(encoded)
@@ -116,9 +118,9 @@ class TextPass:
             if cached:
                 states[number].restore(self._device)  # the same dropout as the first time
                 with self._autocast():
-                    part = self.embedder.encode_text(tokens.take(group)).float()
+                    part = boundary.text_features(self.embedder, tokens.take(group))
             if not part.requires_grad:
-                raise PluginError(f"embedder {type(self.embedder).__name__} carries no gradient to what is trained")
+                raise PluginError(f"{who('embedder', self.embedder)} carries no gradient to what is trained")
             torch.autograd.backward(part, gradient)
         if after is not None:
             after.restore(self._device)

@@ -17,9 +17,9 @@ from pcclip.batches import TrainingPairs
 from pcclip.card import MEASURES
 from pcclip.config import FinetuneConfig
 from pcclip.errors import RunError
-from pcclip.evaluate import difference_cosines, evaluate, write_held_out_pairs
 from pcclip.files import read_json, write_json
 from pcclip.form import reverse
+from pcclip.held_out import difference_cosines, evaluate, write_held_out_pairs
 from pcclip.interfaces import Embedder, Loss
 from pcclip.objective import make_loss
 from pcclip.plugins import registry

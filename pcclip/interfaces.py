@@ -146,7 +146,11 @@ class Embedder(ABC):
     @classmethod
     @abstractmethod
     def load(cls, folder: Path, config: Mapping[str, object], device: str = "auto") -> Embedder:
-        """Read what ``save`` wrote; ``config`` is what it returned. Needs no network."""
+        """Read what ``save`` wrote; ``config`` is what it returned. Needs no network.
+
+        Raises:
+            PcclipError: a file is missing or damaged; the message names the folder.
+        """
 
     def export(self, format_: str, folder: Path) -> str:
         """Write the model into ``folder``, empty, as another library keeps it (safetensors and JSON, never pickle).
@@ -167,19 +171,25 @@ class Embedder(ABC):
         raise UsageError(f"this backbone cannot be exported as {format_!r}")
 
     def embed_texts(self, texts: Sequence[str], batch_size: int = 256) -> FloatArray:
-        """Return (n, dim) unit rows for n texts."""
+        """Return (n, dim) unit rows for n texts.
+
+        Raises:
+            PluginError: the tokens or rows are not what they should be.
+        """
         import numpy as np
+
+        from pcclip import boundary
 
         if not texts:
             return np.zeros((0, self.dim), np.float32)
-        tokens = self.tokenize(texts)
+        tokens = boundary.tokens(self, texts)
         order = torch.argsort(tokens.lengths, stable=True)
         out = np.empty((len(texts), self.dim), np.float32)
         with torch.inference_mode():
             for start in range(0, len(texts), batch_size):
                 rows = order[start : start + batch_size]
-                out[rows.numpy()] = self.encode_text(tokens.take(rows).to(self.device)).cpu().numpy()
-        return out
+                out[rows.numpy()] = boundary.text_features(self, tokens.take(rows).to(self.device)).cpu().numpy()
+        return boundary.unit_rows(self, out, len(texts), f"embedding {len(texts)} texts")
 
 
 class Captioner(ABC):
@@ -205,6 +215,19 @@ class Captioner(ABC):
     @abstractmethod
     def describe(self, pairs: Sequence[CaptionPair]) -> Iterator[Comparative | Rejection]:
         """Yield exactly one answer for each pair, in any order, each as soon as it is there."""
+
+    def describe_classes(self, names: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield each class name once, with sentences about what pictures of that class look like; none where it failed.
+
+        The core asks for at most ``chunk_size`` names at a time and keeps the answers under ``fingerprint``.
+
+        Raises:
+            UsageError: this captioner writes no descriptions of classes.
+        """
+        raise UsageError(
+            f"captioner {type(self).__name__} writes no descriptions of classes",
+            "Bring them in a file (--descriptions FILE), or choose another captioner, such as llama or chat.",
+        )
 
     def close(self) -> None:  # noqa: B027 - most captioners hold nothing to free
         """Free the model; calling it twice is harmless."""
@@ -280,13 +303,13 @@ class Classifier(ABC):
     @property
     @abstractmethod
     def classes(self) -> tuple[str, ...]:
-        """The k class names, in the order of the score columns."""
+        """The k class names, as they were given to ``fit`` and in that order, which is that of the score columns."""
 
     @abstractmethod
     def scores(self, embeddings: FloatArray) -> FloatArray:
         """Return (n, k) scores of (n, dim) unit image embeddings; the largest wins."""
 
-    def predict(self, embeddings: FloatArray, top: int = 1, *, block: int = 2048) -> TopClasses:
+    def predict(self, embeddings: FloatArray, top: int = 1, *, block: int = 4096) -> TopClasses:
         """Return the ``top`` best classes of each picture, without ever holding all scores.
 
         Args:

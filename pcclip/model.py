@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from pcclip import metrics
+from pcclip import boundary, metrics
+from pcclip.data import Dataset, read
 from pcclip.embeddings import EmbeddedFiles, EmbeddingStore, embed
-from pcclip.errors import DataError, PluginError, UsageError
-from pcclip.interfaces import Embedder
+from pcclip.errors import DataError, UsageError
+from pcclip.interfaces import Classifier, Embedder
+from pcclip.labelled import embed_labelled
 from pcclip.plugins import registry
 from pcclip.progress import Progress
 from pcclip.types import (
@@ -19,10 +22,12 @@ from pcclip.types import (
     ClassKnowledge,
     Comparison,
     FloatArray,
+    LabelledEmbeddings,
     Prediction,
     Ranked,
 )
 
+log = logging.getLogger(__name__)
 Pictures: TypeAlias = Sequence[str | Path] | EmbeddedFiles
 
 
@@ -95,28 +100,69 @@ class Model:
         strategy: str = "zero-shot",
         strategy_options: Mapping[str, Any] | None = None,
         differences: Sequence[ClassComparative] = (),
+        descriptions: Mapping[str, Sequence[str]] | None = None,
+        support: LabelledEmbeddings | None = None,
     ) -> list[Prediction]:
-        """Classify pictures.
+        """Classify pictures: :meth:`fit` and :meth:`classify` in one.
 
         Args:
             classes: at least two different names.
             strategy: name of a strategy plugin, such as ``zero-shot`` or ``comparative``.
-            differences: described differences between classes, for strategies that use them.
+            differences: described differences between classes, see :mod:`pcclip.differences`.
+            descriptions: texts about classes, by class, see :mod:`pcclip.descriptions`.
+            support: labelled pictures, see :meth:`labelled`.
 
         Raises:
             UsageError: the classes or options are wrong, or the strategy lacks something.
             DataError: a picture cannot be read.
-            PluginError: the strategy returned scores of the wrong shape or that are not finite.
+            PluginError: the strategy failed, or returned scores of the wrong shape or that are not finite.
         """
-        knowledge = ClassKnowledge(tuple(classes), tuple(differences))
-        classifier = registry().strategy(strategy, strategy_options).fit(self.embedder, knowledge)
+        texts = {name: tuple(about) for name, about in (descriptions or {}).items()}
+        knowledge = ClassKnowledge(tuple(classes), tuple(differences), texts, support)
+        classifier = self.fit(knowledge, strategy=strategy, strategy_options=strategy_options)
+        for note in classifier.notes:
+            log.info("%s", note)
+        return self.classify(images, classifier)
+
+    def fit(
+        self,
+        knowledge: ClassKnowledge,
+        *,
+        strategy: str = "zero-shot",
+        strategy_options: Mapping[str, Any] | None = None,
+    ) -> Classifier:
+        """Return a classifier. It knows nothing of the pictures that it will be asked about.
+
+        Args:
+            knowledge: the classes and what is known of them; :func:`pcclip.knowledge.written` has a captioner add
+                to it.
+
+        Raises:
+            UsageError: the options are wrong, or the strategy lacks something.
+            PluginError: the strategy failed, or returned no classifier over these classes.
+        """
+        return boundary.fit(registry().strategy(strategy, strategy_options), self.embedder, knowledge)
+
+    def labelled(
+        self, data: str | Path | Dataset, classes: Sequence[str], progress: Progress | None = None
+    ) -> LabelledEmbeddings:
+        """Return the pictures of ``data`` that are of one of ``classes``, to learn from or to validate on.
+
+        Raises:
+            DataError: the data cannot be read, or has no picture of these classes.
+        """
+        dataset = data if isinstance(data, Dataset) else read(data, progress=progress)
+        return embed_labelled(self.embedder, dataset, classes, self._store, progress)
+
+    def classify(self, images: Pictures, classifier: Classifier) -> list[Prediction]:
+        """Classify pictures with what :meth:`fit` returned.
+
+        Raises:
+            DataError: a picture cannot be read.
+            PluginError: the classifier returned scores of the wrong shape or that are not finite.
+        """
         names, embeddings = self._pictures(images)
-        scores = classifier.scores(embeddings)
-        if scores.shape != (len(names), len(classifier.classes)) or not np.isfinite(scores).all():
-            raise PluginError(
-                f"strategy {strategy!r} returned scores of shape {scores.shape} for {len(names)} pictures and "
-                f"{len(classifier.classes)} classes, or scores that are not finite"
-            )
+        scores = boundary.checked(classifier).scores(embeddings)
         return [
             Prediction(name, classifier.classes[best], dict(zip(classifier.classes, map(float, row), strict=True)))
             for name, best, row in zip(names, scores.argmax(axis=1), scores, strict=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from torch import Tensor, nn
 
+from pcclip import boundary
 from pcclip.errors import PluginError
+from pcclip.faults import who
 from pcclip.interfaces import Loss, LossBatch
 from pcclip.plugins import registry
 from pcclip.terms import Term, options_by_term, parse_terms
@@ -35,9 +37,19 @@ class LossSum(Loss):
         self.losses = nn.ModuleList(losses)
         self.needs = frozenset().union(*(loss.needs for loss in losses))
 
+    @property
+    def by_name(self) -> dict[str, Loss]:
+        """The losses by their names."""
+        losses = cast("Iterable[Loss]", self.losses)
+        return dict(zip(self._weights, losses, strict=True))
+
     def terms(self, batch: LossBatch) -> dict[str, Tensor]:
-        """Return the value of each loss by its name, before its weight."""
-        return {name: loss(batch) for name, loss in zip(self._weights, self.losses, strict=True)}
+        """Return the value of each loss by its name, before its weight.
+
+        Raises:
+            PluginError: one of them failed, or is no scalar.
+        """
+        return {name: boundary.loss_value(loss, batch) for name, loss in self.by_name.items()}
 
     def forward(self, batch: LossBatch) -> Tensor:
         return self.total(self.terms(batch))
@@ -65,7 +77,7 @@ def make_loss(text: str, options: Mapping[str, Any] | None = None) -> Loss:
         unknown = sorted(set(loss.needs) - NEEDS)
         if unknown:
             raise PluginError(
-                f"loss {term.name!r} needs {', '.join(unknown)}, which no batch holds",
+                f"loss {term.name!r} needs {', '.join(unknown)}, which no batch holds ({who('loss', loss)})",
                 f"A loss can ask for: {', '.join(sorted(NEEDS))}",
             )
     if len(losses) == 1 and terms[0].weight == 1:
@@ -77,10 +89,20 @@ def values_of(loss: Loss, batch: LossBatch) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the scalar loss of a batch, and the value of each term where it is a sum.
 
     Raises:
-        PluginError: the loss is no scalar, or carries no gradient.
+        PluginError: the loss failed, is no scalar, or carries no gradient.
     """
     terms = loss.terms(batch) if isinstance(loss, LossSum) else {}
-    value: Tensor = loss.total(terms) if isinstance(loss, LossSum) else loss(batch)
-    if value.ndim or not value.requires_grad:
-        raise PluginError(f"loss {type(loss).__name__} returned shape {tuple(value.shape)} without a usable gradient")
+    value = loss.total(terms) if isinstance(loss, LossSum) else boundary.loss_value(loss, batch)
+    if not value.requires_grad:
+        raise PluginError(f"{names_of(loss)} carries no gradient to the texts")
     return value, terms
+
+
+def losses_of(loss: Loss) -> dict[str, Loss]:
+    """Return the losses of a sum by their names in it, or the only one under an empty name."""
+    return loss.by_name if isinstance(loss, LossSum) else {"": loss}
+
+
+def names_of(loss: Loss) -> str:
+    """Return what messages call a loss, or the losses of a sum."""
+    return " or ".join(who("loss", one) for one in losses_of(loss).values())

@@ -12,15 +12,16 @@ import functools
 import importlib
 import importlib.metadata
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pluggy
-
 from pcclip import hookspecs
-from pcclip.errors import MissingDependencyError, PluginError, UsageError
-from pcclip.specs import API_VERSION, CaptionerSpec, EmbedderSpec, LossSpec, PluginSpec, StrategySpec
+from pcclip.errors import MissingDependencyError, PcclipError, PluginError, UsageError
+from pcclip.faults import blaming, claim, described
+from pcclip.loading import HOOKS, load, trace
+from pcclip.specs import API_VERSION, PluginSpec
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -28,18 +29,7 @@ if TYPE_CHECKING:
     from pcclip.interfaces import Captioner, Embedder, Loss, Strategy
 
 GROUP = hookspecs.PROJECT
-KINDS: Mapping[str, type[PluginSpec]] = {
-    "embedder": EmbedderSpec,
-    "captioner": CaptionerSpec,
-    "loss": LossSpec,
-    "strategy": StrategySpec,
-}
-_HOOKS = {
-    "embedder": "pcclip_embedders",
-    "captioner": "pcclip_captioners",
-    "loss": "pcclip_losses",
-    "strategy": "pcclip_strategies",
-}
+KINDS: Mapping[str, type[PluginSpec]] = dict(HOOKS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +50,13 @@ class Plugin:
         """The distribution and its version, for messages."""
         return f"{self.distribution} {self.version}".strip()
 
+    @property
+    def outdated(self) -> str | None:
+        """Why it cannot be used with this pcclip, or None: it speaks another version of the plugin API."""
+        if self.spec.api == API_VERSION:
+            return None
+        return f"speaks plugin API {self.spec.api}, this pcclip speaks {API_VERSION}"
+
 
 @dataclass(frozen=True, slots=True)
 class BrokenPlugin:
@@ -74,8 +71,27 @@ class BrokenPlugin:
         return f"plugin {self.entry_point!r} of {self.distribution} {self.version} was left out: {self.cause}"
 
 
+@dataclass(frozen=True, slots=True)
+class SlowPlugin:
+    """An entry point that makes every command slower, and by what."""
+
+    entry_point: str
+    distribution: str
+    version: str
+    cause: str
+
+    def __str__(self) -> str:
+        return (
+            f"plugin {self.entry_point!r} of {self.distribution} {self.version} slows down every command: {self.cause}"
+        )
+
+
 class Registry:
     """The plugins that are installed.
+
+    Attributes:
+        broken: entry points that could not be used.
+        slow: entry points that import heavily before anybody uses them.
 
     Args:
         entry_points: what to load; by default the installed entry points of group ``pcclip``.
@@ -100,6 +116,7 @@ class Registry:
         if strict is None:
             strict = os.environ.get("PCCLIP_STRICT_PLUGINS", "") not in ("", "0")
         self.broken: list[BrokenPlugin] = []
+        self.slow: list[SlowPlugin] = []
         self._plugins: dict[str, dict[str, list[Plugin]]] = {kind: {} for kind in KINDS}
         self._strict = strict
         left_out = {name.strip() for name in disabled}
@@ -111,15 +128,16 @@ class Registry:
         distribution = entry_point.dist.name if entry_point.dist else "unknown distribution"
         version = entry_point.dist.version if entry_point.dist else ""
         try:
-            found = [Plugin(spec, distribution, version, entry_point.name) for spec in _declared(entry_point)]
-        except Exception as error:
-            cause = " ".join(str(error).split()) or "no message"
-            broken = BrokenPlugin(entry_point.name, distribution, version, f"{type(error).__name__}: {cause}")
+            loaded = load(entry_point)
+        except (Exception, SystemExit) as error:
+            broken = BrokenPlugin(entry_point.name, distribution, version, described(error))
             if self._strict:
                 raise PluginError(str(broken), "Unset PCCLIP_STRICT_PLUGINS to go on without it.") from error
             self.broken.append(broken)
             return
-        for plugin in found:
+        if loaded.cost:
+            self.slow.append(SlowPlugin(entry_point.name, distribution, version, loaded.cost))
+        for plugin in (Plugin(spec, distribution, version, entry_point.name) for spec in loaded.specs):
             for name in plugin.spec.names:
                 self._plugins[plugin.kind].setdefault(name, []).append(plugin)
 
@@ -165,12 +183,19 @@ class Registry:
         raise UsageError(f"no {kind} is called {name!r}", hint)
 
     def options_model(self, kind: str, name: str) -> type[BaseModel] | None:
-        """Return the pydantic model of a plugin's options, or None where it has none."""
+        """Return the pydantic model of a plugin's options, or None where it has none.
+
+        Raises:
+            PluginError: it cannot be imported, is no pydantic model, or the plugin speaks another API version.
+        """
         plugin = self.find(kind, name)
         if plugin.spec.options is None:
             return None
-        model: type[BaseModel] = _resolve(plugin, plugin.spec.options)
-        return model
+        model = _resolve(plugin, name, plugin.spec.options)
+        if not (isinstance(model, type) and hasattr(model, "model_validate")):
+            raise PluginError(f"{_who(plugin, name)}: its options {plugin.spec.options} are no pydantic model")
+        found: type[BaseModel] = model
+        return found
 
     def target(self, kind: str, name: str) -> type[Any]:
         """Import and return the class behind a plugin.
@@ -182,21 +207,16 @@ class Registry:
         from pcclip import interfaces
 
         plugin = self.find(kind, name)
-        if plugin.spec.api != API_VERSION:
-            raise PluginError(
-                f"{kind} {name!r} of {plugin.origin} speaks plugin API {plugin.spec.api}, this pcclip speaks "
-                f"{API_VERSION}",
-                f"Upgrade {'pcclip' if plugin.spec.api > API_VERSION else plugin.distribution}.",
-            )
         interface = {
             "embedder": interfaces.Embedder,
             "captioner": interfaces.Captioner,
             "loss": interfaces.Loss,
             "strategy": interfaces.Strategy,
         }[kind]
-        target = _resolve(plugin, plugin.spec.target)
+        target = _resolve(plugin, name, plugin.spec.target)
         if not (isinstance(target, type) and issubclass(target, interface)):
-            raise PluginError(f"{kind} {name!r} of {plugin.origin}: {plugin.spec.target} is no {interface.__name__}")
+            raise PluginError(f"{_who(plugin, name)}: {plugin.spec.target} is no {interface.__name__}")
+        claim(target, _who(plugin, name))
         return target
 
     def create(self, kind: str, name: str, options: Mapping[str, Any] | BaseModel | None = None) -> Any:
@@ -214,10 +234,14 @@ class Registry:
         arguments = [] if parsed is None else [parsed]
         target = self.target(kind, name)
         variant = {"variant": name} if plugin.spec.variants else {}
-        try:
-            return target(*arguments, **variant)
-        except ImportError as error:
-            raise _missing(plugin, error) from error
+        started = time.perf_counter()
+        with blaming(_who(plugin, name), "starting"):
+            try:
+                made = target(*arguments, **variant)
+            except ImportError as error:
+                raise _missing(plugin, error) from error
+        trace(plugin.entry_point, f"made {kind} {name!r}", started)
+        return made
 
     def parse_options(self, kind: str, name: str, options: Mapping[str, Any] | BaseModel) -> BaseModel | None:
         """Validate ``options`` into the plugin's model, None where it has none. Imports nothing that computes.
@@ -279,32 +303,31 @@ def describe_validation(error: Any) -> str:
     return "; ".join(parts)
 
 
-def _declared(entry_point: importlib.metadata.EntryPoint) -> list[PluginSpec]:
-    """Load one entry point and return what its hooks declare."""
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
-    manager.register(entry_point.load(), name=entry_point.name)
-    manager.check_pending()
-    specs: list[PluginSpec] = []
-    for kind, hook in _HOOKS.items():
-        for declared in getattr(manager.hook, hook)():
-            for spec in declared:
-                if not isinstance(spec, KINDS[kind]):
-                    raise TypeError(f"hook {hook} returned {spec!r}, not a {KINDS[kind].__name__}")
-                specs.append(spec)
-    if not specs:
-        raise TypeError("it declares nothing: none of its hooks returned a spec")
-    return specs
+def _who(plugin: Plugin, name: str) -> str:
+    return f"{plugin.kind} {name!r} of {plugin.origin}"
 
 
-def _resolve(plugin: Plugin, path: str) -> Any:
+def _resolve(plugin: Plugin, name: str, path: str) -> Any:
+    """Import what a spec names."""
+    if plugin.outdated:
+        newer = plugin.spec.api > API_VERSION
+        raise PluginError(
+            f"{_who(plugin, name)} {plugin.outdated}", f"Upgrade {'pcclip' if newer else plugin.distribution}."
+        )
     module, _, attribute = path.partition(":")
+    started = time.perf_counter()
     try:
-        return getattr(importlib.import_module(module), attribute)
+        found = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
         raise _missing(plugin, error) from error
     except AttributeError as error:
-        raise PluginError(f"{plugin.kind} {plugin.spec.name!r} of {plugin.origin}: there is no {path}") from error
+        raise PluginError(f"{_who(plugin, name)}: there is no {path}") from error
+    except PcclipError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{_who(plugin, name)} cannot start: importing {module} raised {described(error)}") from error
+    trace(plugin.entry_point, f"imported {path}", started)
+    return found
 
 
 def _missing(plugin: Plugin, error: ImportError) -> MissingDependencyError:

@@ -13,13 +13,13 @@ from pcclip.data import Dataset, read, write_quarantine
 from pcclip.describe import chosen_pairs, describe
 from pcclip.embeddings import EmbeddingStore, embed
 from pcclip.errors import RunError
-from pcclip.evaluate import HeldOut
 from pcclip.files import make_writable_folder
+from pcclip.held_out import HeldOut
 from pcclip.interfaces import Embedder
-from pcclip.pairs import hold_out
 from pcclip.plugins import registry
 from pcclip.progress import NoProgress, Progress
 from pcclip.runs import RunFolder
+from pcclip.splits import Split, split, write_split
 from pcclip.types import CaptionPair, Comparative, Example, FloatArray, Quarantined, Rejection
 
 log = logging.getLogger(__name__)
@@ -120,14 +120,11 @@ def _read_and_embed(embedder: Embedder, config: FinetuneConfig, run: RunFolder, 
         log.warning("%s Each is named in %s", usable.bad_summary(), run.quarantine)
     kept = [row for row, example in enumerate(examples) if example.caption]
     digests = [embedded.digests[row] for row in kept]
-    training, held_out = hold_out(digests, config.holdout, config.seed)
-    validation: list[int] = []
-    if config.measures:
-        left, chosen = hold_out([digests[row] for row in training], config.validation, config.seed)
-        training, validation = [training[row] for row in left], [training[row] for row in chosen]
-    counts = {"training": len(training), "validation": len(validation), "held_out": len(held_out)}
+    sides = split(digests, config)
+    write_split(run.pictures, usable.examples, digests, sides)
+    counts = {name: len(getattr(sides, name)) for name in Split.__slots__}
     run.stage("embed", "done", pictures=len(kept), **counts)
-    return Pictures(usable.examples, embedded.embeddings[kept], training, validation, held_out)
+    return Pictures(usable.examples, embedded.embeddings[kept], sides.training, sides.validation, sides.held_out)
 
 
 def _describe(

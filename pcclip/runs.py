@@ -56,6 +56,10 @@ class RunFolder:
         return self.path / "held_out_pairs.csv"
 
     @property
+    def pictures(self) -> Path:
+        return self.path / "pictures.csv"
+
+    @property
     def tuned(self) -> Path:
         return self.path / "tuned.safetensors"
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pcclip.card import model_card
 from pcclip.errors import PcclipError
+from pcclip.faults import blaming, who
 from pcclip.files import new_folder, read_json, write_json, write_text, writing
 from pcclip.interfaces import Embedder
 from pcclip.model import Model
@@ -28,7 +29,8 @@ def save(embedder: Embedder, folder: Path, *, plugin: str, trained: Mapping[str,
     """
     found = registry().find("embedder", plugin)
     with writing(folder), new_folder(folder) as building:
-        config = embedder.save(building)
+        with blaming(who("embedder", embedder), f"saving {folder}"):
+            config = embedder.save(building)
         write_json(
             building / "embedder.json",
             {
@@ -53,8 +55,10 @@ def load(path: str | Path, device: str = "auto") -> Model:
     """
     folder = model_folder(Path(path))
     record = read_record(folder)
+    found = registry().find("embedder", record["plugin"])
     target: type[Embedder] = registry().target("embedder", record["plugin"])
-    embedder = target.load(folder, record["config"], device)
+    with blaming(f"embedder {record['plugin']!r} of {found.origin}", f"loading {folder}"):
+        embedder = target.load(folder, record["config"], device)
     for tower, actual in (("image", embedder.image_fingerprint), ("text", embedder.text_fingerprint)):
         if actual != record["fingerprints"][tower]:
             raise PcclipError(

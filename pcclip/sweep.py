@@ -15,8 +15,8 @@ from torch import Tensor
 from pcclip.averaging import interpolate, put_text_weights
 from pcclip.card import MEASURES
 from pcclip.errors import MissingDependencyError, PcclipError
-from pcclip.evaluate import evaluate
 from pcclip.files import read_json, write_json, write_text
+from pcclip.held_out import evaluate
 from pcclip.plots import plot_sweep
 from pcclip.preparing import Prepared
 from pcclip.progress import NoProgress, Progress
@@ -32,7 +32,7 @@ _FILE = "alpha_sweep"
 
 @dataclass(frozen=True, slots=True)
 class AlphaRow:
-    """One average and its held-out measures, as :func:`pcclip.evaluate.evaluate` names them."""
+    """One average and its held-out measures, as :func:`pcclip.held_out.evaluate` names them."""
 
     alpha: float
     measures: Mapping[str, Any]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -19,9 +20,10 @@ from pcclip.batches import Batches, TrainingPairs
 from pcclip.config import FinetuneConfig
 from pcclip.encoding import TextPass, resolve_precision
 from pcclip.errors import RunError
+from pcclip.faults import blaming, who
 from pcclip.interfaces import Embedder, Loss
 from pcclip.negatives import FalseNegatives, HardNegatives
-from pcclip.objective import values_of
+from pcclip.objective import losses_of, names_of, values_of
 from pcclip.optimizing import gradient_norm, is_finite, make_optimizer, set_learning_rate
 from pcclip.processes import Processes
 from pcclip.progress import NoProgress, Progress
@@ -178,18 +180,21 @@ class _Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         request = self.batches.request(rows)
         values: dict[str, Tensor] = {}
+        seen: list[Tensor] = []
 
         def backward(encoded: Tensor) -> None:
             value, terms = values_of(self.loss, self.batches.batch(request, encoded))
-            value.backward()  # type: ignore[no-untyped-call]
+            with blaming(names_of(self.loss), "its gradient"):
+                value.backward()  # type: ignore[no-untyped-call]
             values.update({"loss": value, **{f"loss/{name}": term for name, term in terms.items()}})
+            seen.append(encoded.detach())
 
         self.text_pass.backward(request.tokens, backward)
         self.text_pass.processes.sum_gradients(self.trained.values(), self.of_loss.values())
         norm = float(gradient_norm(self.trained, self.config.clip_grad_norm))
         found = {name: float(value.detach()) for name, value in values.items()}
         if not is_finite(found["loss"], norm):
-            raise self._failure(rows, found["loss"], norm)
+            raise self._failure(rows, found, norm, seen[0])
         self.optimizer.step()
         self.done += 1
         seconds = time.perf_counter() - started
@@ -245,14 +250,25 @@ class _Trainer:
         self._improved = self.config.keep_best and self.best.step != before.step
         return measured
 
-    def _failure(self, rows: Tensor, loss: float, norm: float) -> RunError:
+    def _failure(self, rows: Tensor, found: Mapping[str, float], norm: float, encoded: Tensor) -> RunError:
         return RunError(
-            f"training failed at step {self.done + 1}: loss {loss}, gradient norm {norm}; pairs of the batch: "
+            f"training failed at step {self.done + 1}: loss {found['loss']}, gradient norm {norm}; "
+            f"{self._cause(found, encoded)}; pairs of the batch: "
             + ", ".join(self.batches.pairs.names[int(row)] for row in rows[:8])
             + (f" and {len(rows) - 8} more" if len(rows) > 8 else "")
             + f"; last good checkpoint: {f'step {self.saved}' if self.saved else 'none'}",
             "Lower the learning rate or clip the gradient (--clip-grad-norm 1) in a new run.",
         )
+
+    def _cause(self, found: Mapping[str, float], encoded: Tensor) -> str:
+        """Say whose numbers were the first that are not finite."""
+        if not bool(torch.isfinite(encoded).all()):
+            return f"{who('embedder', self.text_pass.embedder)} gave text embeddings that are not finite"
+        for name, loss in losses_of(self.loss).items():
+            value = found[f"loss/{name}"] if f"loss/{name}" in found else found["loss"]
+            if not math.isfinite(value):
+                return f"{who('loss', loss)} gave {value}"
+        return "each loss is finite, the gradient is not"
 
     def _load_parameters(self, state: checkpoint.Checkpoint) -> None:
         with torch.no_grad():

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FloatArray: TypeAlias = "NDArray[np.float32]"  # a string: numpy is not imported for a name
 PairStrategy: TypeAlias = Literal["random", "similar", "by-label", "attribute"]
+Confusable: TypeAlias = Literal["similar", "predictions", "validation"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,11 +70,12 @@ def environment(site: Path, **variables: str) -> dict[str, str]:
 
 
 def python(
-    site: Path, arguments: Sequence[str | Path], cwd: Path, **variables: str
+    site: Path, arguments: Sequence[str | Path], cwd: Path, given: str = "", **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python in ``cwd`` with what is in ``site``."""
+    """Run Python in ``cwd`` with what is in ``site``, and ``given`` on standard input."""
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
+        input=given,
         env=environment(site, **variables),
         cwd=cwd,
         capture_output=True,

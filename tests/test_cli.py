@@ -31,6 +31,8 @@ def pcclip(*args: str | Path) -> Result:
         ["data", "check", "--help"],
         ["plugins", "--json"],
         ["plugins", "show", "openclip"],
+        ["plugins", "new", "--help"],
+        ["plugins", "check", "--help"],
     ],
     ids=" ".join,
 )

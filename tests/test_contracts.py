@@ -52,3 +52,27 @@ class TestZeroShot(StrategyContract):
 
 class TestComparative(StrategyContract):
     name = "comparative"
+
+
+class TestExtended(StrategyContract):
+    name = "extended"
+
+
+class TestDescriptions(StrategyContract):
+    name = "descriptions"
+
+
+class TestCupl(StrategyContract):
+    name = "cupl"
+
+
+class TestWaffle(StrategyContract):
+    name = "waffle"
+
+
+class TestFudd(StrategyContract):
+    name = "fudd"
+
+
+class TestProbe(StrategyContract):
+    name = "probe"

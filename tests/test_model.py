@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from pcclip.comparatives import ComparativeStore
-from pcclip.differences import describe_classes, read_differences, similar_classes
+from pcclip.confusable import similar_classes
+from pcclip.differences import describe_classes, read_differences
 from pcclip.embeddings import EmbeddingStore, embed, write_embeddings
 from pcclip.errors import DataError, PcclipError, PluginError, UsageError
 from pcclip.model import Model

@@ -29,12 +29,14 @@ class Choice:
         default: what is chosen where the flag is not given, or None for nothing.
         names: takes a value that chooses several plugins apart into their names; where there are several, their
             flags carry the name too, ``--loss-retain-target``.
+        repeats: whether the flag may come again; its values are then joined by commas.
     """
 
     flag: str
     kind: str
     default: str | None = None
     names: Callable[[str], Sequence[str]] | None = None
+    repeats: bool = False
 
 
 class PluginCommand(click.Command):
@@ -87,7 +89,7 @@ class PluginCommand(click.Command):
 
             settings = read_recipe(recipe)
         return {
-            choice.flag: _value_of(args, choice.flag) or settings.get(choice.flag) or choice.default
+            choice.flag: _value_of(args, choice.flag, choice.repeats) or settings.get(choice.flag) or choice.default
             for choice in self.choices
         }
 
@@ -143,14 +145,14 @@ def plugin_options(ctx: click.Context, flag: str) -> dict[str, Any]:
     return {part.name: options for part in parts if (options := part.given(ctx))}
 
 
-def _value_of(args: list[str], flag: str) -> str | None:
-    """Return the last value of ``--flag`` in raw arguments, before ``--``."""
-    found = None
+def _value_of(args: list[str], flag: str, repeats: bool = False) -> str | None:
+    """Return the last value of ``--flag`` in raw arguments, before ``--``; all of them where it ``repeats``."""
+    found: list[str] = []
     for position, argument in enumerate(args):
         if argument == "--":
             break
         if argument.startswith(f"--{flag}="):
-            found = argument.partition("=")[2]
+            found.append(argument.partition("=")[2])
         elif argument == f"--{flag}" and position + 1 < len(args):
-            found = args[position + 1]
-    return found
+            found.append(args[position + 1])
+    return ",".join(found) if repeats and found else found[-1] if found else None

@@ -20,6 +20,7 @@ COMMANDS = {
     "finetune": "Teach a CLIP model the differences in your data.",
     "merge": "Average a finished model with its original, or with others.",
     "export": "Write a finished model as open_clip or transformers keep theirs.",
+    "evaluate": "Measure models, with intervals, against a baseline.",
     "predict": "Classify pictures.",
     "compare": "Say which of two pictures fits a described difference.",
     "rank": "Order pictures by a described attribute.",

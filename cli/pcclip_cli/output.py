@@ -37,7 +37,7 @@ def common(function: Command) -> Command:
     def wrapper(*args: Any, quiet: bool, verbose: int, **kwargs: Any) -> Any:
         level = logging.ERROR if quiet else {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
         _set_up_logging(level)
-        _report_broken_plugins()
+        _report_plugins()
         click.get_current_context().meta["pcclip_cli.quiet"] = quiet
         return function(*args, **kwargs)
 
@@ -130,8 +130,8 @@ def print_rows(rows: Sequence[Mapping[str, Any]], format_: str, title: str | Non
         print_table(rows, title)
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> None:
-    """Print rows with the same keys as a table; numbers on the right."""
+def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None, *, error: bool = False) -> None:
+    """Print rows with the same keys as a table, to stdout or stderr; numbers on the right."""
     if not rows:
         return
     from rich import box
@@ -144,7 +144,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> 
         table.add_column(key, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row.values()))
-    out = Console(file=sys.stdout, highlight=False)
+    out = Console(file=sys.stderr if error else sys.stdout, highlight=False)
     out.print(table)
 
 
@@ -157,6 +157,13 @@ def print_sweep(sweep: AlphaSweep) -> None:
     if sweep.rule != RULE:
         click.echo(f"--alpha auto would take {choose(sweep.rows):g}, {RULE}.")
     click.echo()
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """Say on stderr what was chosen on the way, but not with ``--quiet``."""
+    if not click.get_current_context().meta.get("pcclip_cli.quiet", False):
+        for note in notes:
+            click.echo(shown(note), err=True)
 
 
 def print_quarantined(rows: Sequence[Quarantined]) -> None:
@@ -194,8 +201,8 @@ def _set_up_logging(level: int) -> None:
     logger.propagate = False
 
 
-def _report_broken_plugins() -> None:
+def _report_plugins() -> None:
     from pcclip.plugins import registry
 
-    for broken in registry().broken:
-        logging.getLogger("pcclip").warning("%s", broken)
+    for trouble in (*registry().broken, *registry().slow):
+        logging.getLogger("pcclip").warning("%s", trouble)

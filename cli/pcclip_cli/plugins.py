@@ -20,8 +20,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """List backbones, captioners, losses and strategies, and where each came from."""
     if ctx.invoked_subcommand is not None:
         return
-    conflicts = {name for kind in KINDS for name in registry().conflicts(kind)}
-    rows = [_row(plugin, conflicts) for plugin in registry().plugins()]
+    rows = [_row(plugin) for plugin in registry().plugins()]
     broken = [
         {
             "kind": "",
@@ -137,15 +136,25 @@ def _key_and_value(text: str) -> tuple[str, str]:
     return key.strip().replace("-", "_"), value
 
 
-def _row(plugin: Plugin, conflicts: set[str]) -> dict[str, Any]:
-    twice = sorted(set(plugin.spec.names) & conflicts)
+def _row(plugin: Plugin) -> dict[str, Any]:
     return {
         "kind": plugin.kind,
         "name": plugin.spec.name,
         "distribution": plugin.distribution,
         "version": plugin.version,
-        "status": f"conflict: {', '.join(twice)}" if twice else "ok",
+        "status": _status(plugin),
     }
+
+
+def _status(plugin: Plugin) -> str:
+    if plugin.outdated:
+        return f"unusable: {plugin.outdated}"
+    twice = sorted(set(plugin.spec.names) & registry().conflicts(plugin.kind).keys())
+    if twice:
+        return f"conflict: {', '.join(twice)}"
+    places = {(slow.distribution, slow.entry_point): slow.cause for slow in registry().slow}
+    slow = places.get((plugin.distribution, plugin.entry_point))
+    return f"slow: {slow}" if slow else "ok"
 
 
 def _shown_name(plugin: Plugin) -> str:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pcclip_cli.choosing import Choice, PluginCommand, plugin_options
 from pcclip_cli.completing import complete
-from pcclip_cli.output import common, format_option, print_json_line, print_quarantined, print_rows, progress
+from pcclip_cli.output import (
+    common,
+    format_option,
+    print_json_line,
+    print_notes,
+    print_quarantined,
+    print_rows,
+    print_table,
+    progress,
+)
 from pcclip_cli.using import BACKBONE, model_options, open_model
+
+if TYPE_CHECKING:
+    from pcclip.types import Confusable
 
 
 @click.command(
@@ -27,13 +40,34 @@ from pcclip_cli.using import BACKBONE, model_options, open_model
 @click.option(
     "--differences", type=click.Path(path_type=Path), help="CSV (first,second,text) or JSON of how classes differ."
 )
-@click.option("--captioner", shell_complete=complete("captioner"), help="Who writes how similar classes differ.")
+@click.option("--descriptions", type=click.Path(path_type=Path), help="CSV (class,text) or JSON of how classes look.")
+@click.option("--support", metavar="DATA", help="Labelled pictures to learn from and to choose on; others than IMAGES.")
+@click.option(
+    "--captioner",
+    shell_complete=complete("captioner"),
+    help="Who writes what the strategy needs: differences of confusable classes, or descriptions of classes.",
+)
+@click.option(
+    "--confusable",
+    type=click.Choice(["similar", "predictions", "validation"]),
+    default="similar",
+    show_default=True,
+    help="Which pairs of classes the captioner describes: those with similar prompts, those between which the model "
+    "wavers on IMAGES, or those it confuses on --support. No labels of IMAGES are used.",
+)
 @click.option(
     "--confusable-pairs",
     type=click.IntRange(min=1),
     default=3,
     show_default=True,
-    help="Pairs of most similar classes to describe.",
+    help="How many pairs of classes the captioner describes.",
+)
+@click.option(
+    "--explain",
+    "explained",
+    is_flag=True,
+    help="Say for each described pair how many pictures it moved, and how many rightly where a picture lies in a "
+    "folder named like its class. On standard error, or as a last JSON line.",
 )
 @format_option("table", "json", "csv")
 @common
@@ -49,8 +83,12 @@ def command(
     strategy: str,
     classes: str,
     differences: Path | None,
+    descriptions: Path | None,
+    support: str | None,
     captioner: str | None,
+    confusable: Confusable,
     confusable_pairs: int,
+    explained: bool,
     format_: str,
     **_: Any,
 ) -> None:
@@ -58,24 +96,48 @@ def command(
 
     A picture that cannot be read gets a row that says why, and the exit code is 1.
     """
-    if differences is not None and captioner is not None:
-        raise click.UsageError("Give --differences or --captioner, not both.")
+    if captioner is None:
+        for flag in ("confusable", "confusable_pairs"):
+            if ctx.get_parameter_source(flag) is click.core.ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"--{flag.replace('_', '-')} says what a captioner describes: give --captioner.")
+    if confusable == "validation" and support is None:
+        raise click.UsageError("--confusable validation reads labelled pictures: give --support DATA.")
     names = _class_names(classes)
     from pcclip.data import picture_files
-    from pcclip.differences import read_differences, write_differences
+    from pcclip.descriptions import read_descriptions
+    from pcclip.differences import read_differences
+    from pcclip.knowledge import to_write, written
     from pcclip.types import ClassKnowledge
 
-    ClassKnowledge(names)  # a wrong class list is an error before a model is loaded
-    described = read_differences(differences, names) if differences is not None else ()
-    model = open_model(ctx, model_path, backbone, device, threads)
-    if captioner is not None:
-        described = write_differences(
-            model.embedder, names, confusable_pairs, captioner, plugin_options(ctx, "captioner"), progress()
-        )
-    embedded = model.embed(picture_files(images), progress())
-    found = model.predict(
-        embedded, names, strategy=strategy, strategy_options=plugin_options(ctx, "strategy"), differences=described
+    ClassKnowledge(names)  # a wrong class list is an error before anything is read
+    brought = {"comparatives": differences, "descriptions": descriptions}
+    if captioner is not None and not to_write(strategy, [name for name, path in brought.items() if path is not None]):
+        given = "--differences" if differences is not None else "--descriptions"
+        raise click.UsageError(f"Give {given} or --captioner, not both.")
+    knowledge = ClassKnowledge(
+        names,
+        read_differences(differences, names) if differences is not None else (),
+        read_descriptions(descriptions, names) if descriptions is not None else {},
     )
+    model = open_model(ctx, model_path, backbone, device, threads)
+    embedded = model.embed(picture_files(images), progress())
+    if support is not None:
+        knowledge = replace(knowledge, support=model.labelled(support, names, progress()))
+    if captioner is not None:
+        knowledge = written(
+            strategy,
+            knowledge,
+            model.embedder,
+            captioner,
+            plugin_options(ctx, "captioner"),
+            progress(),
+            pairs=confusable_pairs,
+            confusable=confusable,
+            unlabelled=embedded.embeddings,
+        )
+    classifier = model.fit(knowledge, strategy=strategy, strategy_options=plugin_options(ctx, "strategy"))
+    print_notes(classifier.notes)
+    found = model.classify(embedded, classifier)
     if format_ == "json":
         for prediction in found:
             print_json_line({"image": prediction.image, "label": prediction.label, "scores": prediction.scores})
@@ -84,6 +146,15 @@ def command(
     else:
         rows = [{"image": p.image, "label": p.label, "score": p.scores[p.label]} for p in found]
         print_rows(rows, format_)
+    if explained:
+        from pcclip.explaining import explain_files
+
+        explanation = explain_files(classifier, knowledge, embedded)
+        if format_ == "json":
+            print_json_line({"explain": explanation.to_dict()})
+        else:
+            print_table(explanation.table(), error=True)
+            print_notes([explanation.summary])
     print_quarantined(embedded.quarantined)
     if embedded.quarantined:
         ctx.exit(1)

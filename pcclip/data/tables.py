@@ -14,6 +14,7 @@ from pcclip.data.dataset import Dataset
 from pcclip.data.locating import picture_id, picture_path, picture_root
 from pcclip.errors import DataError
 from pcclip.progress import NoProgress, Progress
+from pcclip.types import Quarantined
 
 IMAGE_COLUMNS = (
     *("image", "file_name", "filename", "filepath", "file_path", "image_path", "image_file", "image_name"),
@@ -53,6 +54,29 @@ def read_csv(file: Path, columns: Columns, images: Path | None, progress: Progre
         DataError: no header, no such column, not UTF-8 in the header, or a quote that is never closed.
     """
     collector = Collector(file.name, merge=True)
+    header, rows = _cells(file, collector)
+    numeric = frozenset(name for name in header if _all_numbers(row.cells[name] for row in rows))
+    return _examples(file, header, rows, columns, images, collector, progress, numeric)
+
+
+def read_cells(file: Path) -> tuple[list[str], list[tuple[str, Mapping[str, str]]], tuple[Quarantined, ...]]:
+    """Read a CSV or TSV file as it is, with the separator found as for :func:`read_csv`.
+
+    Returns:
+        The header; each row's place, such as ``row 3``, with its cells by column; and rows that cannot be read.
+
+    Raises:
+        DataError: no header, not UTF-8 in the header, a column named twice, or a quote that is never closed.
+    """
+    collector = Collector(file.name)
+    header, rows = _cells(file, collector)
+    texts: list[tuple[str, Mapping[str, str]]] = [
+        (row.where, {key: str(cell) for key, cell in row.cells.items()}) for row in rows
+    ]
+    return header, texts, collector.finish().quarantined
+
+
+def _cells(file: Path, collector: Collector) -> tuple[list[str], list[_Row]]:
     text = _text_of(file)
     header_line = next((line for line in text.splitlines() if line.strip()), "")
     if not header_line:
@@ -60,8 +84,7 @@ def read_csv(file: Path, columns: Columns, images: Path | None, progress: Progre
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(header_line), strict=True)
     rows = list(_csv_rows(file, reader, collector))
     header = list(rows[0].cells) if rows else [name.strip() for name in next(csv.reader([header_line]))]
-    numeric = frozenset(name for name in header if _all_numbers(row.cells[name] for row in rows))
-    return _examples(file, header, rows, columns, images, collector, progress, numeric)
+    return header, rows
 
 
 def read_jsonl(file: Path, columns: Columns, images: Path | None, progress: Progress | None = None) -> Dataset:

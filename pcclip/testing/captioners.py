@@ -67,13 +67,21 @@ class CaptionerContract(Contract):
         self.answers(self.pairs())
         require(not list(self.shared().describe([])), "it answered when nothing was asked")
 
+    def everything(self) -> list[Comparative | Rejection]:
+        """Return the answers to plain and odd captions, asked for once a class."""
+        if "_everything" not in type(self).__dict__:
+            type(self)._everything = self.answers([*self.pairs(), *_ODD])
+        return self._everything
+
+    _everything: ClassVar[list[Comparative | Rejection]]
+
     def test_odd_captions_get_an_answer_too(self) -> None:
         """Captions with quotes, braces, lines, other scripts, of one letter or very long get one answer each."""
-        self.answers(_ODD)
+        self.everything()
 
     def test_rejections_have_a_reason_that_can_be_counted(self) -> None:
         """The reason of a rejection is a short word such as ``order-swapped``."""
-        for answer in self.answers([*self.pairs(), *_ODD]):
+        for answer in self.everything():
             if isinstance(answer, Rejection):
                 known = isinstance(answer.reason, str) and _REASON.fullmatch(answer.reason) and len(answer.reason) <= 40
                 require(known, f"the reason {answer.reason!r} is no short word in lower case")

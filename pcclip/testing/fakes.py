@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from pcclip.errors import UsageError
+from pcclip.errors import RunError, UsageError
 from pcclip.form import compose
 from pcclip.interfaces import Captioner, Embedder, Tokens
 from pcclip.types import CaptionPair, Comparative, FloatArray, Rejection
@@ -101,7 +102,10 @@ class HashEmbedder(Embedder):
 
     @classmethod
     def load(cls, folder: Path, config: Mapping[str, object], device: str = "auto") -> HashEmbedder:
-        tensors = load_file(folder / "model.safetensors")
+        try:
+            tensors = load_file(folder / "model.safetensors")
+        except (OSError, SafetensorError) as error:
+            raise RunError(f"{folder}: this is no readable model of hashed words: {error}") from error
         made = cls(int(str(config["dim"])))
         made._pixels = tensors["pixels"]
         with torch.no_grad():

@@ -13,9 +13,10 @@ from pcclip.errors import UsageError
 from pcclip.interfaces import Classifier, Embedder, Strategy
 from pcclip.testing.contract import Contract, fail, require, require_array, require_equal
 from pcclip.testing.fakes import HashEmbedder
-from pcclip.types import ClassComparative, ClassKnowledge, FloatArray
+from pcclip.types import ClassComparative, ClassKnowledge, FloatArray, LabelledEmbeddings
 
 _NAMES = ("sea lion", "brown_bear", "{cat}", "Hund", "ant")
+_KNOWN = ("comparatives", "descriptions", "support")
 _TEXTS = {
     ("sea lion", "brown_bear"): "The first image shows an animal in the water, while the second shows one with fur.",
     ("{cat}", "Hund"): "The first image shows a small animal, while the second image shows a larger one.",
@@ -47,7 +48,16 @@ class StrategyContract(Contract):
             for one in (ClassComparative(first, second, text), ClassComparative(second, first, f"Not so: {text}"))
         ]
         descriptions = {name: (f"{name}, which has legs", f"a {name} outdoors") for name in _NAMES}
-        return ClassKnowledge(_NAMES, tuple(comparatives), descriptions)
+        labels = _NAMES * 4
+        rows = cls.embedder().embed_texts([f"a picture of a {name}, {number}" for number, name in enumerate(labels)])
+        return ClassKnowledge(_NAMES, tuple(comparatives), descriptions, LabelledEmbeddings(rows, labels))
+
+    @classmethod
+    def pictures(cls, count: int) -> FloatArray:
+        """Return (count, dim) unit rows in place of image embeddings, each row the same whatever the count."""
+        rows = np.random.default_rng(0).normal(size=(16, cls.embedder().dim)).astype(np.float32)[:count]
+        unit: FloatArray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return unit
 
     def fitted(self, knowledge: ClassKnowledge | None = None, seed: int = 0) -> Classifier:
         """Return the classifier that a new instance fits."""
@@ -64,11 +74,11 @@ class StrategyContract(Contract):
             tuple(classifier.classes) == _NAMES, f"the classes are {tuple(classifier.classes)}, not {_NAMES} as given"
         )
         for count in (7, 1, 0):
-            require_array(classifier.scores(_pictures(count)), (count, len(_NAMES)), f"scores of {count} pictures")
+            require_array(classifier.scores(self.pictures(count)), (count, len(_NAMES)), f"scores of {count} pictures")
 
     def test_scores_of_a_picture_depend_on_that_picture_alone(self) -> None:
         """A picture has the same scores in any batch and order, and the embeddings are left as they are."""
-        classifier, pictures = self.fitted(), _pictures(7)
+        classifier, pictures = self.fitted(), self.pictures(7)
         pictures.setflags(write=False)
         scores = classifier.scores(pictures)
         single = np.concatenate([classifier.scores(pictures[row : row + 1]) for row in range(len(pictures))])
@@ -79,33 +89,50 @@ class StrategyContract(Contract):
     def test_a_column_belongs_to_its_class(self) -> None:
         """The same classes in another order have the same scores."""
         turned = replace(self.knowledge(), names=_NAMES[::-1])
-        scores, other = (self.fitted(given).scores(_pictures(7)) for given in (self.knowledge(), turned))
+        scores, other = (self.fitted(given).scores(self.pictures(7)) for given in (self.knowledge(), turned))
         require_equal(other[:, ::-1], scores, "scores with the classes in the reversed order", self.tolerance)
 
     def test_two_fits_are_equal(self) -> None:
         """Fitting again gives the same scores, whatever the global random state: a seed is an option."""
-        first, second = (self.fitted(seed=seed).scores(_pictures(7)) for seed in (0, 1))
+        first, second = (self.fitted(seed=seed).scores(self.pictures(7)) for seed in (0, 1))
         require_equal(second, first, "scores of two fits")
 
     def test_two_classes_are_enough(self) -> None:
         """Two classes can be told apart."""
-        full, names = self.knowledge(), _NAMES[:2]
-        known = [one for one in full.comparatives if {one.first, one.second} <= set(names)]
-        few = replace(
-            full, names=names, comparatives=tuple(known), descriptions={n: full.descriptions[n] for n in names}
-        )
-        require_array(self.fitted(few).scores(_pictures(3)), (3, 2), "scores of 3 pictures")
+        require_array(self.fitted(_of_two(self.knowledge())).scores(self.pictures(3)), (3, 2), "scores of 3 pictures")
+
+    def test_what_it_needs_is_enough(self) -> None:
+        """It classifies with the names and what it lists in ``needs``, and nothing else."""
+        needs, full = self.shared().needs, self.knowledge()
+        unknown = sorted(needs - set(_KNOWN))
+        require(not unknown, f"it needs {', '.join(unknown)}; a strategy can need {', '.join(_KNOWN)}")
+        enough = replace(ClassKnowledge(_NAMES), **{name: getattr(full, name) for name in needs})
+        try:
+            classifier = self.fitted(enough)
+        except UsageError as error:
+            fail(f"with the names and {', '.join(sorted(needs)) or 'nothing else'} it says: {error.message}")
+        require_array(classifier.scores(self.pictures(3)), (3, len(_NAMES)), "scores with what it needs")
 
     def test_what_is_missing_is_named(self) -> None:
-        """With nothing known but names it classifies, or says in a UsageError what it needs and how to bring it."""
-        try:
-            classifier = self.fitted(ClassKnowledge(_NAMES))
-        except UsageError as error:
-            require(error.hint, f"the error has no hint that says how to bring it: {error.message}")
-        except Exception as error:
-            fail(f"with names only it raised {type(error).__name__}, no UsageError: {error}")
-        else:
-            require_array(classifier.scores(_pictures(3)), (3, len(_NAMES)), "scores with names only")
+        """Where something of ``needs`` is missing, a UsageError says how to bring it."""
+        full, empty = self.knowledge(), ClassKnowledge(_NAMES)
+        for name in sorted(self.shared().needs):
+            try:
+                self.fitted(replace(full, **{name: getattr(empty, name)}))
+            except UsageError as error:
+                require(error.hint, f"without {name} the error has no hint that says how to bring it: {error.message}")
+            except Exception as error:
+                fail(f"without {name} it raised {type(error).__name__}, no UsageError: {error}")
+            else:
+                fail(f"it lists {name} in needs, and does without")
+
+    def test_the_best_classes_are_those_of_the_largest_scores(self) -> None:
+        """The best classes, asked for block by block, are those with the largest scores."""
+        classifier, pictures = self.fitted(), self.pictures(7)
+        scores, best = classifier.scores(pictures), classifier.predict(pictures, 2, block=3)
+        require_equal(best.scores, -np.sort(-scores, axis=1)[:, :2], "the two best scores", self.tolerance)
+        taken = np.take_along_axis(scores, best.indices, axis=1)
+        require_equal(taken, best.scores, "the scores of the two best classes", self.tolerance)
 
     def test_a_classifier_goes_to_a_worker(self) -> None:
         """A fitted classifier can be pickled, and scores the same afterwards."""
@@ -114,18 +141,26 @@ class StrategyContract(Contract):
             copy = pickle.loads(pickle.dumps(classifier))
         except Exception as error:
             fail(f"the classifier cannot be pickled: {type(error).__name__}: {error}")
-        require_equal(copy.scores(_pictures(4)), classifier.scores(_pictures(4)), "scores after pickling")
+        require_equal(copy.scores(self.pictures(4)), classifier.scores(self.pictures(4)), "scores after pickling")
 
     def test_the_model_is_left_as_it_was(self) -> None:
         """Fitting does not change the model."""
         embedder, strategy = self.embedder(), self.make()
         before = (embedder.image_fingerprint, embedder.text_fingerprint)
-        strategy.fit(embedder, self.knowledge()).scores(_pictures(2))
+        strategy.fit(embedder, self.knowledge()).scores(self.pictures(2))
         require(before == (embedder.image_fingerprint, embedder.text_fingerprint), "fitting changed the model")
 
 
-def _pictures(count: int) -> FloatArray:
-    """Return (count, dim) unit rows in place of image embeddings, each row the same whatever the count."""
-    rows = np.random.default_rng(0).normal(size=(16, HashEmbedder().dim)).astype(np.float32)[:count]
-    unit: FloatArray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return unit
+def _of_two(full: ClassKnowledge) -> ClassKnowledge:
+    """Return what is known of the first two classes."""
+    names = full.names[:2]
+    support = full.support
+    if support is not None:
+        rows = [row for row, label in enumerate(support.labels) if label in names]
+        support = LabelledEmbeddings(support.embeddings[rows], tuple(support.labels[row] for row in rows))
+    return ClassKnowledge(
+        names,
+        tuple(one for one in full.comparatives if {one.first, one.second} <= set(names)),
+        {name: full.descriptions[name] for name in names},
+        support,
+    )

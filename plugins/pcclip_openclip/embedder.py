@@ -184,7 +184,7 @@ class OpenClipEmbedder(Embedder):
         place = pick_device(device)
         about: dict[str, Any] = {key: value for key, value in config.items() if key not in ("open_clip", "tokenizer")}
         try:
-            tokenizer = tokens.build(about["model"]["text_cfg"], folder)
+            tokenizer = tokens.build(about["model"]["text_cfg"], folder, hub=False)
             model = architecture.build(about["model"], folder)
             model.load_state_dict(load_file(folder / _WEIGHTS))
             embedder = cls.__new__(cls)

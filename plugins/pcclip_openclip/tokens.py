@@ -151,14 +151,16 @@ class HubTokenizer(TextTokenizer):
         self._tokenizer.save_pretrained(str(folder))
 
 
-def build(text_config: Mapping[str, Any], folder: Path | None = None) -> TextTokenizer:
+def build(text_config: Mapping[str, Any], folder: Path | None = None, *, hub: bool = True) -> TextTokenizer:
     """Return the tokenizer that a model's text config names.
 
     Args:
         folder: where a Hugging Face tokenizer may lie: in :data:`FOLDER`, or beside the weights.
+        hub: whether it may come from the hub or its cache where it is not in ``folder``.
 
     Raises:
         PcclipError: the tokenizer is on the hub, and the hub cannot be reached.
+        FileNotFoundError: it is not in ``folder``, and may come from nowhere else.
         UsageError: the model tokenizes in a way that is not supported.
     """
     context_length = int(text_config.get("context_length", DEFAULT_CONTEXT_LENGTH))
@@ -171,6 +173,8 @@ def build(text_config: Mapping[str, Any], folder: Path | None = None) -> TextTok
     for place in [folder / FOLDER, folder] if folder else []:
         if any((place / file).is_file() for file in ("tokenizer.json", "tokenizer_config.json", "vocab.txt")):
             return HubTokenizer(str(place), context_length, options)
+    if not hub:
+        raise FileNotFoundError(f"the tokenizer {name} is missing")
     try:
         return HubTokenizer(name, context_length, options, from_cache=True)
     except Exception as error:  # whatever the reason, it is not in the cache

@@ -10,15 +10,24 @@ from pcclip.specs import StrategySpec
 
 @hookimpl
 def pcclip_strategies() -> Iterable[StrategySpec]:
-    yield StrategySpec(
-        name="zero-shot",
-        target="pcclip_strategies.zero_shot:ZeroShot",
-        options="pcclip_strategies.options:ZeroShotOptions",
-        summary="nearest class prompt",
-    )
-    yield StrategySpec(
-        name="comparative",
-        target="pcclip_strategies.comparative:ComparativePrompting",
-        options="pcclip_strategies.options:ComparativeOptions",
-        summary="class prompts moved by described differences between classes (the paper's)",
-    )
+    for name, target, options, summary in (
+        ("zero-shot", "zero_shot:ZeroShot", "ZeroShotOptions", "nearest class prompt, of one template or many"),
+        (
+            "comparative",
+            "comparative:ComparativePrompting",
+            "ComparativeOptions",
+            "class prompts moved by described differences between classes (the paper's)",
+        ),
+        ("extended", "extended:Extended", "ExtendedOptions", "class prompts that a description of the class extends"),
+        ("descriptions", "descriptions:Descriptions", "DescriptionsOptions", "mean cosine with features of a class"),
+        ("cupl", "cupl:Cupl", "CuplOptions", "mean of sentences about a class"),
+        ("waffle", "waffle:Waffle", "WaffleOptions", "mean cosine with random features: the control"),
+        ("fudd", "fudd:Fudd", "FuddOptions", "the nearest classes again, by what tells them apart"),
+        ("probe", "probe:Probe", "ProbeOptions", "logistic regression on labelled pictures"),
+    ):
+        yield StrategySpec(
+            name=name,
+            target=f"pcclip_strategies.{target}",
+            options=f"pcclip_strategies.options:{options}",
+            summary=summary,
+        )

@@ -44,7 +44,7 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
     "captioner llama": {"captioner": "llama"},
     "paper recipe": _PAPER,
     "paper recipe, learning rate 3e-5": {**_PAPER, "learning_rate": 3e-5},
-    "train text": {"train": "text"},
+    "train blocks": {"train": "blocks"},
     "train projection": {"train": "projection"},
     "train last-2": {"train": "last-2"},
     "train lora": {"train": "lora", "learning_rate": 3e-4},

@@ -100,7 +100,7 @@ class Ours:
     """One optimizer step as :mod:`pcclip.training` does it, from the same parts."""
 
     def __init__(self, embedder: Embedder, pairs: TrainingPairs, precision: str, chunk_size: int | None = None) -> None:
-        config = FinetuneConfig(data="x", optimizer="adam", learning_rate=LEARNING_RATE)
+        config = FinetuneConfig(data="x", train="blocks", optimizer="adam", learning_rate=LEARNING_RATE)
         with opened(embedder, config) as parameters:
             self.parameters = dict(parameters)
         self.optimizer = make_optimizer(self.parameters, {}, config)
@@ -197,7 +197,8 @@ def overhead(embedder: Embedder, pairs: TrainingPairs, steps: int, precision: st
 
         return wrapper
 
-    settings = {"data": "x", "optimizer": "adam", "epochs": steps, "batch_size": len(pairs), "precision": precision}
+    settings = {"data": "x", "train": "blocks", "optimizer": "adam", "epochs": steps}
+    settings |= {"batch_size": len(pairs), "precision": precision}
     with tempfile.TemporaryDirectory() as folder:
         try:
             TextPass.backward = timed(text_pass)  # type: ignore[method-assign]

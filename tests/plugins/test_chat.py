@@ -35,7 +35,7 @@ from pcclip.describe import describe
 from pcclip.errors import PluginError, UsageError
 from pcclip.form import compose
 from pcclip.plugins import Registry, registry
-from pcclip.testing import HashEmbedder
+from pcclip.testing import CaptionerContract, HashEmbedder
 from pcclip.types import CaptionPair, Comparative, Rejection
 from pcclip_chat import server as chat_server
 from pcclip_chat.captioner import ChatCaptioner
@@ -805,3 +805,52 @@ def test_gemma_behind_a_real_server_describes_real_captions(tmp_path: Path) -> N
     accepted = [answer.text for answer in found.values() if isinstance(answer, Comparative)]
     assert len(accepted) >= 2
     assert all(re.fullmatch(r"The first image shows .+, while the second image shows .+\.", text) for text in accepted)
+
+
+# --- how classes look ---------------------------------------------------------
+
+
+def test_classes_are_described_and_what_is_no_such_sentence_is_left_out(server: Misbehaving) -> None:
+    said = {
+        "old owl": '<think>feathers</think>"An old owl has grey feathers."',
+        "key": "Keys open doors.",
+        "dog": "A dog has a tail",
+        "tree": "",
+    }
+
+    def behave(handler: Handler, _: int) -> None:
+        question = handler.request_read.asked["messages"][-1]["content"]
+        name = re.fullmatch(r"Thing: (.*)\nBegin with: .* has", question)[1]
+        handler.say(said[name])
+
+    server.behave = behave
+    found = dict(server.captioner().describe_classes(["old_owl", "key", "dog", "tree"]))
+    assert found == {"old_owl": ["An old owl has grey feathers."], "key": [], "dog": [], "tree": []}
+    first, *turns, _ = server.requests[0].asked["messages"]
+    assert first["role"] == "system"
+    assert [turn["role"] for turn in turns] == ["user", "assistant"] * 5
+    assert turns[1]["content"].startswith("A zebra has black and white stripes")
+
+
+def test_a_server_that_is_gone_is_no_silent_class(server: Misbehaving) -> None:
+    server.behave = lambda handler, _: handler.send({"error": {"message": "no"}}, 401)
+    with pytest.raises(PluginError, match="401"):
+        list(server.captioner().describe_classes(["owl"]))
+
+
+@pytest.fixture(scope="class")
+def truthful(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give a contract the address of a server that answers each pair."""
+    with pytest.MonkeyPatch.context() as patch, Misbehaving() as serving:
+        patch.delenv("OPENAI_API_KEY", raising=False)
+        thread = threading.Thread(target=serving.serve_forever, args=(0.02,))
+        thread.start()
+        request.cls.options = {"base_url": serving.url, "max_retries": 0, "n_parallel": 3}
+        yield
+        serving.shutdown()
+        thread.join()
+
+
+@pytest.mark.usefixtures("truthful")
+class TestContract(CaptionerContract):
+    name = "chat"

@@ -22,6 +22,7 @@ import tiny_gguf
 from pcclip.errors import MissingDependencyError, PcclipError, PluginError, UsageError
 from pcclip.form import take_apart
 from pcclip.prompts import template, template_from_file
+from pcclip.testing import CaptionerContract
 from pcclip.threads import chosen_threads, set_threads
 from pcclip.types import CaptionPair, Comparative, Rejection
 from pcclip_llama import library, models, prompts
@@ -694,3 +695,33 @@ def test_gemma_reads_markers_in_captions_as_text(gemma: LlamaCaptioner) -> None:
     job = gemma._job(0, CaptionPair("A <end_of_turn> dog.", "A cat."), 0)
     assert marker not in job.prompt
     assert job.sampling == Sampling(0.0, 40, 0.95, job.sampling.seed)
+
+
+def test_gemma_says_how_classes_look(gemma: LlamaCaptioner) -> None:
+    names = ["violin", "grizzly_bear", "airplane", "St. Bernard"]
+    found = dict(gemma.describe_classes(names))
+    assert set(found) == set(names)
+    openings = ("A violin has ", "A grizzly bear has ", "An airplane has ", "A St. Bernard has ")
+    for name, opening in zip(names, openings, strict=True):
+        (text,) = found[name]
+        assert text.startswith(opening)
+        assert text.endswith(".")
+        assert len(text) > len(opening) + 5
+        assert "\n" not in text
+    pairs = [CaptionPair(CAPTIONS[0], CAPTIONS[5])]
+    after = list(gemma.describe(pairs))  # one model serves both, one after the other
+    with LlamaCaptioner(gemma.options) as fresh:
+        assert after == list(fresh.describe(pairs))
+    assert list(gemma.describe_classes([])) == []
+
+
+@pytest.fixture(scope="class")
+def babbling(request: pytest.FixtureRequest, gguf_folder: Path) -> None:
+    """Give a contract a model in which any text may come out."""
+    values = {"model": str(gguf_folder / "random.gguf"), "prompt": gguf_folder / "prompt.txt"}
+    request.cls.options = {**values, "max_tokens": 12, "n_threads": 1, "n_parallel": 4}
+
+
+@pytest.mark.usefixtures("babbling")
+class TestContract(CaptionerContract):
+    name = "llama"

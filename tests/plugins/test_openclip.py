@@ -27,6 +27,7 @@ from pcclip.interfaces import Tokens
 from pcclip.plugins import registry
 from pcclip.scopes import opened, result_scope
 from pcclip.specs import EmbedderSpec
+from pcclip.testing import EmbedderContract
 from pcclip_openclip import architecture, packed, pretrained
 from pcclip_openclip.embedder import OpenClipEmbedder
 from pcclip_openclip.names import NAMES
@@ -591,3 +592,23 @@ def test_building_leaves_the_random_state_alone(shelf: Path) -> None:
     torch.manual_seed(3)
     _make(shelf)
     assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.fixture(scope="class")
+def weights(request: pytest.FixtureRequest, shelf: Path) -> None:
+    """Give a contract the weights of the tiny model that it names."""
+    request.cls.options = {"pretrained": str(shelf / request.cls.variant / "model.safetensors"), "device": "cpu"}
+
+
+@pytest.mark.usefixtures("weights")
+class TestContract(EmbedderContract):
+    name = "vit-b-32"  # the declaration; what is made is tiny, and no variant of it
+    variant = "tiny-clip"
+
+    @classmethod
+    def make(cls) -> OpenClipEmbedder:
+        return OpenClipEmbedder(OpenClipOptions.model_validate(cls.options), cls.variant)
+
+
+class TestContractOfSiglip(TestContract):
+    variant = "tiny-siglip"

@@ -1,0 +1,1 @@
+"""A pcclip backbone in its own distribution."""

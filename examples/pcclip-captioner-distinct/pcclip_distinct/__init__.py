@@ -1,0 +1,1 @@
+"""A pcclip captioner in its own distribution."""

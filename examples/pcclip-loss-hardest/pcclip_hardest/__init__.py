@@ -1,0 +1,1 @@
+"""A pcclip loss in its own distribution."""

@@ -1,0 +1,189 @@
+"""Where the core takes results from plugins: each is checked once, here, and what is wrong names the plugin.
+
+The rest of the core calls plugins through these functions, and can believe what it gets. The contracts of
+:mod:`pcclip.testing` check more, before a plugin is published; these checks are cheap enough for every call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from pcclip.errors import PluginError
+from pcclip.faults import blaming, who
+from pcclip.interfaces import Captioner, Classifier, Embedder, Loss, LossBatch, Strategy, Tokens
+from pcclip.types import CaptionPair, ClassKnowledge, Comparative, FloatArray, Rejection, TopClasses
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_OFF = 1e-3  # how far the length of a row may be from 1
+
+
+def image_embeddings(embedder: Embedder, images: Sequence[Image]) -> FloatArray:
+    """Return (n, dim) float32 unit rows f(I).
+
+    Raises:
+        PluginError: the embedder failed, or returned another shape, NaN, or rows that are not of unit length.
+    """
+    what = f"embedding {len(images)} pictures"
+    with blaming(who("embedder", embedder), what):
+        rows = embedder.embed_images(images)
+    return unit_rows(embedder, rows, len(images), what)
+
+
+def tokens(embedder: Embedder, texts: Sequence[str]) -> Tokens:
+    """Return the texts as tokens.
+
+    Raises:
+        PluginError: the embedder failed, or returned another number of texts.
+    """
+    with blaming(who("embedder", embedder), f"tokenizing {len(texts)} texts"):
+        found = embedder.tokenize(texts)
+        shape = (len(found.ids), len(found.lengths))
+    if shape != (len(texts), len(texts)):
+        raise PluginError(
+            f"{who('embedder', embedder)} made ids of {shape[0]} and lengths of {shape[1]} texts out of {len(texts)}"
+        )
+    return found
+
+
+def text_features(embedder: Embedder, tokens: Tokens) -> Tensor:
+    """Return (n, dim) float32 rows g(t), with gradients where they are enabled; finite or not is not looked at.
+
+    Raises:
+        PluginError: the embedder failed, or returned another shape.
+    """
+    name = who("embedder", embedder)
+    with blaming(name, f"encoding {len(tokens)} texts"):
+        rows = embedder.encode_text(tokens)
+        shape, expected = tuple(rows.shape), (len(tokens), embedder.dim)
+    if shape != expected:
+        raise PluginError(f"{name} returned shape {shape} for {len(tokens)} texts, not {expected}")
+    return rows.float()
+
+
+def unit_rows(embedder: Embedder, rows: FloatArray, count: int, what: str) -> FloatArray:
+    """Return ``rows`` as float32 where they are (count, dim) finite unit rows.
+
+    Raises:
+        PluginError: they are not.
+    """
+    name, expected = who("embedder", embedder), (count, embedder.dim)
+    if not isinstance(rows, np.ndarray) or rows.shape != expected:
+        found = f"shape {rows.shape}" if isinstance(rows, np.ndarray) else f"a {type(rows).__name__}"
+        raise PluginError(f"{name} returned {found} in {what}, not an array of shape {expected}")
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        raise PluginError(f"{name} returned {count - int(finite.sum())} rows of {count} that are not finite in {what}")
+    norms = np.linalg.norm(rows, axis=1)
+    if np.abs(norms - 1).max(initial=0) > _OFF:
+        raise PluginError(
+            f"{name} returned rows that are not of unit length in {what}: {norms.min():.3g} to {norms.max():.3g}"
+        )
+    return np.ascontiguousarray(rows, np.float32)
+
+
+def answers(captioner: Captioner, pairs: Sequence[CaptionPair]) -> Iterator[Comparative | Rejection]:
+    """Yield exactly one answer to each of ``pairs``, which are all different, in the captioner's order.
+
+    Raises:
+        PluginError: the captioner failed, answered what it was not asked or a pair twice, or left one out.
+    """
+    name = who("captioner", captioner)
+    unanswered = {pair.key: pair for pair in pairs}
+    with blaming(name, f"describing {len(pairs)} pairs"):
+        for answer in captioner.describe(pairs):
+            if not isinstance(answer, Comparative | Rejection):
+                raise PluginError(f"{name} yielded a {type(answer).__name__}, neither a Comparative nor a Rejection")
+            if unanswered.pop(answer.pair.key, None) is None:
+                raise PluginError(f"{name} answered a pair twice or unasked: {answer.pair}")
+            yield answer
+    if unanswered:
+        first = next(iter(unanswered.values()))
+        raise PluginError(f"{name} left {len(unanswered)} of {len(pairs)} pairs unanswered, first: {first}")
+
+
+def loss_value(loss: Loss, batch: LossBatch) -> Tensor:
+    """Return the scalar loss of a batch; finite or not is not looked at.
+
+    Raises:
+        PluginError: the loss failed, or returned anything else.
+    """
+    name = who("loss", loss)
+    with blaming(name, f"a batch of {len(batch.text)} pairs"):
+        value = loss(batch)
+    if not isinstance(value, Tensor) or value.ndim:
+        found = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+        raise PluginError(f"{name} returned {found}, not a scalar tensor")
+    return value
+
+
+def fit(strategy: Strategy, embedder: Embedder, knowledge: ClassKnowledge) -> Classifier:
+    """Return a classifier over the classes of ``knowledge`` whose scores are checked whenever it is asked.
+
+    Raises:
+        UsageError: ``knowledge`` lacks what the strategy needs.
+        PluginError: the strategy failed, or returned no classifier over these classes.
+    """
+    name = who("strategy", strategy)
+    with blaming(name, f"learning {len(knowledge.names)} classes"):
+        classifier = strategy.fit(embedder, knowledge)
+        classes = tuple(classifier.classes) if isinstance(classifier, Classifier) else ()
+    if classes != knowledge.names:
+        found = f"classes {classes}" if classes else f"a {type(classifier).__name__}"
+        raise PluginError(f"{name} returned {found}, not a classifier over {knowledge.names}")
+    return _Checked(classifier, name)
+
+
+def checked(classifier: Classifier) -> Classifier:
+    """Return a classifier that checks its scores, for one that may not come from :func:`fit`."""
+    return classifier if isinstance(classifier, _Checked) else _Checked(classifier, who("classifier", classifier))
+
+
+class _Checked(Classifier):
+    """A classifier of a plugin's, whose scores are finite and a row a picture whenever it is asked.
+
+    Args:
+        inner: the plugin's own.
+        who: what messages call the plugin.
+    """
+
+    def __init__(self, inner: Classifier, who: str) -> None:
+        self._inner, self._who = inner, who
+        self.notes = inner.notes
+        self.baseline = None if inner.baseline is None else _Checked(inner.baseline, who)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self._inner.classes)
+
+    def scores(self, embeddings: FloatArray) -> FloatArray:
+        with blaming(self._who, f"scoring {len(embeddings)} pictures"):
+            scores = self._inner.scores(embeddings)
+        expected = (len(embeddings), len(self.classes))
+        if not isinstance(scores, np.ndarray) or scores.shape != expected:
+            found = f"shape {scores.shape}" if isinstance(scores, np.ndarray) else f"a {type(scores).__name__}"
+            raise PluginError(f"{self._who} returned scores of {found}, not an array of shape {expected}")
+        finite = np.isfinite(scores).all(axis=1)
+        if not finite.all():
+            bad = len(scores) - int(finite.sum())
+            raise PluginError(f"{self._who} returned scores that are not finite for {bad} of {len(scores)} pictures")
+        return scores
+
+    def predict(self, embeddings: FloatArray, top: int = 1, *, block: int = 2048) -> TopClasses:
+        if type(self._inner).predict is Classifier.predict:
+            return super().predict(embeddings, top, block=block)
+        with blaming(self._who, f"classifying {len(embeddings)} pictures"):
+            found = self._inner.predict(embeddings, top, block=block)
+            shapes = (found.indices.shape, found.scores.shape)
+            known = bool(((found.indices >= 0) & (found.indices < len(self.classes))).all())
+        expected = (len(embeddings), min(top, len(self.classes)))
+        if shapes != (expected, expected) or not known or not np.isfinite(found.scores).all():
+            raise PluginError(
+                f"{self._who} returned best classes of shapes {shapes}, of which one is no class or score"
+            )
+        return found
