@@ -108,7 +108,7 @@ class LyingEmbedder(HashEmbedder):
 
     def save(self, folder):
         if lie("embedder") == "save":
-            raise OSError("no place left")
+            raise RuntimeError("not today")
         return super().save(folder)
 
 class LyingCaptioner(EchoCaptioner):
