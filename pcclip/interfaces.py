@@ -309,7 +309,7 @@ class Classifier(ABC):
     def scores(self, embeddings: FloatArray) -> FloatArray:
         """Return (n, k) scores of (n, dim) unit image embeddings; the largest wins."""
 
-    def predict(self, embeddings: FloatArray, top: int = 1, *, block: int = 2048) -> TopClasses:
+    def predict(self, embeddings: FloatArray, top: int = 1, *, block: int = 4096) -> TopClasses:
         """Return the ``top`` best classes of each picture, without ever holding all scores.
 
         Args:

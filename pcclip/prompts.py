@@ -139,3 +139,40 @@ MIXED: Sequence[Shot] = tuple(
     )
 )
 SHOT_SETS: Sequence[Sequence[Shot]] = (SHORT, MIXED, LONG)  # for no, one and two long captions
+
+
+class ClassShot(NamedTuple):
+    """A worked example: what something is called, and the end of the sentence about its looks."""
+
+    name: str
+    looks: str
+
+
+CLASS_INSTRUCTION = (
+    "You get the name of a kind of thing and the beginning of a sentence. Answer with that sentence, which says what "
+    "can be seen of such a thing in a photo and tells it from others of its like: parts, shape, colours, surface. "
+    "Say nothing that a photo does not show. Write nothing else."
+)
+CLASS_QUERY = "Thing: {first}\nBegin with: {second}\n"
+CLASS_SHOTS: Sequence[ClassShot] = (
+    ClassShot("zebra", "black and white stripes, a short mane and a tail with a tuft"),
+    ClassShot("teapot", "a round body, a curved handle, a spout and a lid"),
+    ClassShot("ambulance", "white paint with coloured stripes, blue lights on its roof and large doors at the back"),
+    ClassShot("daisy", "white petals around a yellow centre and a thin green stem"),
+    ClassShot("obelisk", "four narrow sides of stone that taper to a small pyramid at the top"),
+)
+
+
+def class_opening(name: str) -> str:
+    """Return how a sentence about the looks of a class begins."""
+    return f"{'An' if name[:1].lower() in 'aeiou' else 'A'} {name} has"
+
+
+def class_question(name: str) -> str:
+    """Return what a model is asked about a class."""
+    return CLASS_QUERY.replace("{second}", class_opening(name)).replace("{first}", name)
+
+
+def class_turns() -> list[tuple[str, str]]:
+    """Return the worked examples as questions and answers."""
+    return [(class_question(shot.name), f"{class_opening(shot.name)} {shot.looks}.") for shot in CLASS_SHOTS]

@@ -164,8 +164,18 @@ def test_captioning_runs(private_cache: Path) -> None:
     assert "16 at once, fed words, guided" in done.stdout
 
 
+def test_scoring_runs() -> None:
+    done = run("scoring", "--pictures", "5000", "--dim", "16", "--classes", "20", "--rounds", "1", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["pictures"] == 5000
+    assert {"matrix product", "zero-shot", "comparative", "descriptions", "waffle", "probe"} <= set(result["seconds"])
+    assert all(0 <= gigabytes < 1 for held in result["extra_gb"].values() for gigabytes in held)
+    assert "| probe |" in done.stdout
+
+
 def test_benches_are_listed() -> None:
-    assert {"captioning", "memory"} <= set(run().stdout.split())
+    assert {"captioning", "memory", "scoring"} <= set(run().stdout.split())
 
 
 def test_a_users_mistake_is_no_traceback(private_cache: Path) -> None:

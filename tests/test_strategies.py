@@ -268,6 +268,13 @@ def test_the_probe_of_k_shots_is_drawn_by_its_seed() -> None:
     assert not np.allclose(one, other)
 
 
+def test_one_picture_of_each_of_many_classes_is_no_reason_to_warn() -> None:
+    names = tuple(f"c{i}" for i in range(30))
+    rows = HashEmbedder().embed_texts(names)
+    found = fit("probe", HashEmbedder(), ClassKnowledge(names, support=LabelledEmbeddings(rows, names)))
+    np.testing.assert_array_equal(found.predict(rows).indices[:, 0], np.arange(30))
+
+
 def test_the_probe_names_a_class_with_too_few_pictures() -> None:
     with pytest.raises(UsageError, match="1 labelled picture of each class, and 'big_cow' has 0"):
         fit("probe", HashEmbedder(), ClassKnowledge(NAMES, support=support(4, NAMES[:2])))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from anyio.from_thread import start_blocking_portal
@@ -20,14 +20,14 @@ from pcclip import quality
 from pcclip.errors import PcclipError, PluginError, UsageError
 from pcclip.form import compose, take_apart
 from pcclip.interfaces import Captioner
-from pcclip.prompts import template_from_file
+from pcclip.prompts import class_opening, template_from_file
 from pcclip.types import CaptionPair, Comparative, Rejection
 from pcclip_chat.hints import next_step
 from pcclip_chat.keys import read_key
-from pcclip_chat.messages import Conversation
+from pcclip_chat.messages import Conversation, Message
 from pcclip_chat.options import ChatOptions
 from pcclip_chat.replies import Completion, ServerError
-from pcclip_chat.sentence import find_sentence
+from pcclip_chat.sentence import find_sentence, without_thoughts
 from pcclip_chat.server import Server
 
 VERSION = 1  # part of every fingerprint: raise it when the same answer of a server would become another text
@@ -37,6 +37,8 @@ _HARMLESS = CaptionPair("A red apple.", "A bicycle.")
 _FINAL_REASONS = frozenset(("content-filter", "refused"))  # asking once more would change nothing
 
 log = logging.getLogger("pcclip.chat")
+T = TypeVar("T")
+A = TypeVar("A")
 
 
 class ChatCaptioner(Captioner):
@@ -99,12 +101,26 @@ class ChatCaptioner(Captioner):
             UsageError: there is no key, or no model.
             PluginError: the server is gone, or answers none.
         """
-        if not pairs:
+        yield from self._each(pairs, self._answer)
+
+    def describe_classes(self, names: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield a sentence about the looks of each class, as each is there; none where the answer was no such sentence.
+
+        A prompt of the user's is about pairs and is not used.
+
+        Raises:
+            UsageError, PluginError: as for ``describe``.
+        """
+        yield from self._each(names, self._looks)
+
+    def _each(self, items: Sequence[T], ask: Callable[[Server, T], Awaitable[A]]) -> Iterator[A]:
+        """Yield what ``ask`` returns for each of ``items``, as each is there."""
+        if not items:
             return
         self._model = self.model  # found out here: an event loop cannot wait for another thread's
-        answers: SimpleQueue[Comparative | Rejection | None] = SimpleQueue()
+        answers: SimpleQueue[A | None] = SimpleQueue()
         with start_blocking_portal(name="pcclip chat") as portal:
-            asking = portal.start_task_soon(self._ask_all, pairs, answers.put)
+            asking = portal.start_task_soon(self._ask_all, items, ask, answers.put)
             asking.add_done_callback(lambda _: answers.put(None))
             while (answer := answers.get()) is not None:
                 yield answer
@@ -124,9 +140,11 @@ class ChatCaptioner(Captioner):
             "Name one of them: --captioner-model NAME" if names else "Load a model there.",
         )
 
-    async def _ask_all(self, pairs: Sequence[CaptionPair], put: Callable[[Comparative | Rejection], None]) -> None:
-        """Answer each pair with ``n_parallel`` requests in flight; the first error ends it all."""
-        waiting = iter(pairs)
+    async def _ask_all(
+        self, items: Sequence[T], ask: Callable[[Server, T], Awaitable[A]], put: Callable[[A], None]
+    ) -> None:
+        """Answer each item with ``n_parallel`` requests in flight; the first error ends it all."""
+        waiting = iter(items)
         cut_off = 0
         errors: list[PcclipError] = []
         async with Server(self.options, read_key(self.options)) as server, anyio.create_task_group() as group:
@@ -134,23 +152,23 @@ class ChatCaptioner(Captioner):
             async def work() -> None:
                 nonlocal cut_off
                 try:
-                    for pair in waiting:
-                        answer = await self._answer(server, pair)
+                    for item in waiting:
+                        answer = await ask(server, item)
                         cut_off += isinstance(answer, Rejection) and answer.reason == "cut-off"
                         put(answer)
                 except PcclipError as error:
                     errors.append(error)
                     group.cancel_scope.cancel()
 
-            for _ in range(min(self.options.n_parallel, len(pairs))):
+            for _ in range(min(self.options.n_parallel, len(items))):
                 group.start_soon(work)
         if errors:
             raise errors[0]
-        if cut_off * 2 > len(pairs):
+        if cut_off * 2 > len(items):
             log.warning(
                 "%d of %d answers were cut off at max_tokens=%d; raise it, or have the model not think aloud",
                 cut_off,
-                len(pairs),
+                len(items),
                 self.options.max_tokens,
             )
 
@@ -170,6 +188,20 @@ class ChatCaptioner(Captioner):
                 break
         return Rejection(pair, reason, text)
 
+    async def _looks(self, server: Server, name: str) -> tuple[str, Sequence[str]]:
+        spelled = name.replace("_", " ")
+        body = self._filled(self._conversation.class_messages(spelled), 0, CaptionPair(spelled, spelled))
+        try:
+            completion = await server.complete(body)
+        except ServerError as failure:
+            await self._make_sure_that_others_work(server, failure)
+            return name, []
+        text = " ".join(without_thoughts(completion.text).split()).strip("\"'*` ")
+        # a model that does not go on with the sentence has not said what was asked
+        sound = text.lower().startswith(class_opening(spelled).lower()) and text.endswith(".")
+        usable = sound and completion.finish != "length" and not quality.has_no_language(text)
+        return name, [text] if usable else []
+
     async def _make_sure_that_others_work(self, server: Server, failure: ServerError) -> None:
         """Ask about two harmless captions where it was perhaps the text that a request failed for.
 
@@ -185,10 +217,14 @@ class ChatCaptioner(Captioner):
         raise PluginError(failure.message, next_step(failure, self.options))
 
     def _body(self, pair: CaptionPair, attempt: int) -> dict[str, Any]:
+        return self._filled(self._conversation.messages(pair), attempt, pair)
+
+    def _filled(self, messages: Sequence[Message], attempt: int, pair: CaptionPair) -> dict[str, Any]:
+        """Return the body of a request; ``pair`` gives it a seed of its own."""
         options = self.options
         body = {
             "model": self._model,
-            "messages": self._conversation.messages(pair),
+            "messages": list(messages),
             "max_tokens": options.max_tokens,
             "temperature": options.retry_temperature if attempt else options.temperature,
             "seed": _seed(options.seed, attempt, pair),

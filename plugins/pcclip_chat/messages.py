@@ -5,7 +5,17 @@ from __future__ import annotations
 import json
 
 from pcclip.form import compose
-from pcclip.prompts import QUERY, SHORT_WORDS, SHOT_SETS, Template, shot_set, template
+from pcclip.prompts import (
+    CLASS_INSTRUCTION,
+    QUERY,
+    SHORT_WORDS,
+    SHOT_SETS,
+    Template,
+    class_question,
+    class_turns,
+    shot_set,
+    template,
+)
 from pcclip.types import CaptionPair
 
 INSTRUCTION = (
@@ -51,9 +61,20 @@ class Conversation:
             turns.append(_message("user", _query(CaptionPair(shot.first, shot.second))))
             turns.append(_message("assistant", compose(shot.said_first, shot.said_second)))
         turns.append(_message("user", _query(pair)))
+        return self._instructed(INSTRUCTION, turns)
+
+    def class_messages(self, name: str) -> list[Message]:
+        """Return the messages about the looks of a class."""
+        turns = []
+        for question, said in class_turns():
+            turns += [_message("user", question.strip()), _message("assistant", said)]
+        turns.append(_message("user", class_question(_line(name)).strip()))
+        return self._instructed(CLASS_INSTRUCTION, turns)
+
+    def _instructed(self, instruction: str, turns: list[Message]) -> list[Message]:
         if self._system:
-            return [_message("system", INSTRUCTION), *turns]
-        turns[0]["content"] = f"{INSTRUCTION}\n\n{turns[0]['content']}"
+            return [_message("system", instruction), *turns]
+        turns[0]["content"] = f"{instruction}\n\n{turns[0]['content']}"
         return turns
 
 

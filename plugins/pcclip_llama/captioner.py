@@ -19,7 +19,7 @@ from pcclip import quality
 from pcclip.errors import UsageError
 from pcclip.form import compose
 from pcclip.interfaces import Captioner
-from pcclip.prompts import SHOT_SETS, template_from_file
+from pcclip.prompts import SHOT_SETS, class_opening, template_from_file
 from pcclip.threads import chosen_threads
 from pcclip.types import CaptionPair, Comparative, Rejection
 from pcclip_llama import engine, models, prompts, slots
@@ -63,6 +63,7 @@ class LlamaCaptioner(Captioner):
         self._context: Context | None = None
         self._engine: Engine | None = None
         self._asked: list[Prompt] = []
+        self._loaded: tuple[Prompt, ...] = ()
 
     @property
     def label(self) -> str:
@@ -121,6 +122,25 @@ class LlamaCaptioner(Captioner):
                 else:
                     yield Rejection(pair, reason, text)
 
+    def describe_classes(self, names: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
+        """Yield a sentence about the looks of each class, as each is done; none where it did not end.
+
+        What it says is what the model knows of the word. A prompt of the user's is about pairs and is not used.
+
+        Raises:
+            PluginError: as for ``describe``.
+        """
+        if not names:
+            return
+        running = self._load((self._class_prompt,))
+        jobs = deque(self._class_job(index, name) for index, name in enumerate(names))
+        with closing(running.run(jobs)) as answers:
+            for answer in answers:
+                text = " ".join(answer.texts).strip()
+                bare = len(text) <= len(answer.job.slots[0].start.strip())
+                usable = not (answer.trouble or bare or quality.has_no_language(text))
+                yield names[answer.job.key[0]], [f"{text}."] if usable else []
+
     def close(self) -> None:
         """Free the model; the next ``describe`` would load it again."""
         if self._engine is not None:
@@ -128,6 +148,16 @@ class LlamaCaptioner(Captioner):
         if self._context is not None:
             self._context.close()
         self._context = self._engine = None
+        self._loaded = ()
+
+    @cached_property
+    def _class_prompt(self) -> Prompt:
+        format_ = self._chat_format()
+        if format_ is None:
+            return prompts.of_classes()
+        from pcclip_llama import chat
+
+        return chat.of_classes_chat(format_, str(self._path))
 
     @cached_property
     def _prompts(self) -> PromptSet:
@@ -152,10 +182,13 @@ class LlamaCaptioner(Captioner):
             )
         return found
 
-    def _load(self) -> Engine:
+    def _load(self, prompts_: Sequence[Prompt] | None = None) -> Engine:
+        """Return the engine for these prompts, by default those about pairs; one set is loaded at a time."""
+        prompts_ = self._prompts.prompts if prompts_ is None else prompts_
+        if self._loaded != tuple(prompts_):
+            self.close()
         if self._engine is None:
             options = self.options
-            prompts_ = self._prompts.prompts
             parallel = options.n_parallel
             self._context = context = Context(
                 self._path,
@@ -174,6 +207,7 @@ class LlamaCaptioner(Captioner):
                 self._asked = [_with_markers_bridged(context, prompt) for prompt in prompts_]
                 prefixes = [context.tokenize(prompt.prefix, start=True, special=True) for prompt in prompts_]
                 self._engine = Engine(context, list(map(context.without_double_start, prefixes)), parallel)
+                self._loaded = tuple(prompts_)
             except BaseException:
                 self.close()
                 raise
@@ -188,12 +222,7 @@ class LlamaCaptioner(Captioner):
         guided = attempt > 0 or self._guided
         one = slots.first_slot(first, self._limit(first), guided=guided)
         other = slots.second_slot(second, self._limit(second), guided=guided)
-        if prompt.bridge:
-            tokens = self._context.tokenize_after("\n", prompt.query(first, second))
-            tokens += self._context.tokenize_after("a", prompt.bridge, special=True)
-            tokens += self._context.tokenize_after("\n", prompt.opening + one.start)
-        else:
-            tokens = self._context.tokenize_after("\n", prompt.query(first, second) + one.start)
+        tokens = self._fed(prompt, first, second, one.start)
         sampling = Sampling(
             options.retry_temperature if attempt else options.temperature,
             options.top_k,
@@ -208,6 +237,21 @@ class LlamaCaptioner(Captioner):
             between=(slots.MIDDLE,),
             sampling=sampling,
         )
+
+    def _class_job(self, index: int, name: str) -> Job[_Key]:
+        name = self._caption(name.replace("_", " "))
+        slot = slots.sentence_slot(class_opening(name), self.options.max_tokens)
+        tokens = self._fed(self._asked[0], name, slot.start, slot.start)
+        return Job(key=(index, 0), prefix=0, prompt=tuple(tokens), slots=(slot,), between=())
+
+    def _fed(self, prompt: Prompt, first: str, second: str, start: str) -> list[int]:
+        """Return the tokens after the prefix, up to the first one that the model is to write."""
+        assert self._context is not None
+        if not prompt.bridge:
+            return self._context.tokenize_after("\n", prompt.query(first, second) + start)
+        tokens = self._context.tokenize_after("\n", prompt.query(first, second))
+        tokens += self._context.tokenize_after("a", prompt.bridge, special=True)
+        return tokens + self._context.tokenize_after("\n", prompt.opening + start)
 
     def _caption(self, caption: str) -> str:
         """Return the caption in one line, cut to the token budget.

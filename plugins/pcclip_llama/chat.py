@@ -24,7 +24,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pcclip.errors import PluginError
-from pcclip.prompts import QUERY, Shot, Template, template
+from pcclip.prompts import CLASS_INSTRUCTION, CLASS_QUERY, QUERY, Shot, Template, class_turns, template
 from pcclip_llama.library import ChatFormat
 from pcclip_llama.prompts import Prompt, answer, without_opening
 from pcclip_llama.slots import OPENING
@@ -48,7 +48,20 @@ def built_in_chat(format_: ChatFormat, shots: Sequence[Sequence[Shot]], file: st
         PluginError: the template cannot be used; the message names ``file``, which holds it.
     """
     parts = template(QUERY.strip(), "built-in")
-    return [_prompt(format_, INSTRUCTION, examples, parts, file) for examples in shots]
+    return [
+        _prompt(format_, INSTRUCTION, [(_question(shot), answer(shot)) for shot in examples], parts, file)
+        for examples in shots
+    ]
+
+
+def of_classes_chat(format_: ChatFormat, file: str) -> Prompt:
+    """Return the prompt about the looks of a class.
+
+    Raises:
+        PluginError: as above.
+    """
+    examples = [(question.strip(), said) for question, said in class_turns()]
+    return _prompt(format_, CLASS_INSTRUCTION, examples, template(CLASS_QUERY.strip(), "built-in"), file, opening="")
 
 
 def chat_from_template(format_: ChatFormat, parts: Template, file: str) -> Prompt:
@@ -85,13 +98,24 @@ def render(format_: ChatFormat, messages: Sequence[Message]) -> str:
     return "".join(written)
 
 
-def _prompt(format_: ChatFormat, instruction: str, shots: Sequence[Shot], parts: Template, file: str) -> Prompt:
+def _question(shot: Shot) -> str:
+    return QUERY.strip().replace("{first}", shot.first).replace("{second}", shot.second)
+
+
+def _prompt(
+    format_: ChatFormat,
+    instruction: str,
+    examples: Sequence[tuple[str, str]],
+    parts: Template,
+    file: str,
+    *,
+    opening: str = OPENING,
+) -> Prompt:
     after_second = without_opening(parts.after_second)
     asked = f"{parts.before_first}{_FIRST}{parts.before_second}{_SECOND}{after_second}".strip()
     turns: list[Message] = []
-    for shot in shots:
-        question = QUERY.strip().replace("{first}", shot.first).replace("{second}", shot.second)
-        turns += [{"role": "user", "content": question}, {"role": "assistant", "content": answer(shot)}]
+    for question, said in examples:
+        turns += [{"role": "user", "content": question}, {"role": "assistant", "content": said}]
     turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": _ANSWER}]
     reason = ""
     for messages in _with_instruction(instruction, turns):
@@ -111,7 +135,7 @@ def _prompt(format_: ChatFormat, instruction: str, shots: Sequence[Shot], parts:
             asked[asked.index(_SECOND) + len(_SECOND) :],
             bridge=bridge.rstrip(" "),
             lead=" " if prefix.endswith(" ") else "",
-            opening=f" {OPENING}" if bridge.endswith(" ") else OPENING,
+            opening=f" {opening}" if bridge.endswith(" ") else opening,
         )
     raise PluginError(
         f"the chat template in {file} {reason}", "Use the model without it: --captioner-template completion"

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pcclip.prompts import QUERY, SHORT_WORDS, SHOT_SETS, Shot, Template, shot_set, template
+from pcclip.prompts import (
+    CLASS_QUERY,
+    QUERY,
+    SHORT_WORDS,
+    SHOT_SETS,
+    Shot,
+    Template,
+    class_turns,
+    shot_set,
+    template,
+)
 from pcclip.types import CaptionPair
 from pcclip_llama.slots import MIDDLE, OPENING
 
@@ -71,6 +81,12 @@ def answer(shot: Shot) -> str:
 def built_in() -> PromptSet:
     """Return the built-in prompts for a model that continues text."""
     return PromptSet([_few_shot(examples) for examples in SHOT_SETS])
+
+
+def of_classes() -> Prompt:
+    """Return the built-in prompt about the looks of a class, for a model that continues text."""
+    blocks = [f"{question}{said}" for question, said in class_turns()]
+    return replace(from_template(template("\n\n".join([*blocks, CLASS_QUERY]), "built-in")), opening="")
 
 
 def from_template(parts: Template) -> Prompt:

@@ -64,6 +64,18 @@ def second_slot(caption: str, max_tokens: int, *, guided: bool = False) -> Slot:
     return _slot(ends, max_tokens, caption if guided else "")
 
 
+def sentence_slot(start: str, max_tokens: int) -> Slot:
+    """Return the slot of a whole sentence that begins with ``start``, whatever stops that holds."""
+    pattern = re.compile(rb"\n|\.")
+    given = len(start.encode("utf-8", "replace"))
+
+    def stop(written: bytes) -> int | None:
+        match = pattern.search(written, given)
+        return match.start() if match else None
+
+    return Slot(stop, max_tokens, start)
+
+
 def _slot(ends: list[str], max_tokens: int, guide: str) -> Slot:
     """Make the slot; it starts with an article and a word of ``guide``, or else with its first word."""
     stop = _searcher(ends)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
@@ -35,11 +37,16 @@ class Probe(Strategy):
         labels = np.array([index[label] for label in knowledge.support.labels])
         rows = self._chosen(knowledge.names, labels)
         model = LogisticRegression(C=self.options.c, max_iter=_MAX_STEPS)
-        model.fit(knowledge.support.embeddings[rows].astype(np.float64), labels[rows])
+        with warnings.catch_warnings():
+            # one picture a class is no regression problem, and whether it converged is told below
+            warnings.simplefilter("ignore", UserWarning)
+            model.fit(knowledge.support.embeddings[rows].astype(np.float64), labels[rows])
         weights, bias = model.coef_, model.intercept_
         if len(knowledge.names) == 2:  # scikit-learn then keeps the second class's half alone
             weights, bias = np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
-        notes = [f"probe of {len(rows)} labelled pictures"]
+        steps = int(model.n_iter_.max())
+        unfinished = f", not converged in {steps} steps: lower --strategy-c" if steps >= _MAX_STEPS else ""
+        notes = [f"probe of {len(rows)} labelled pictures{unfinished}"]
         return LinearClassifier(knowledge.names, weights.astype(np.float32), bias.astype(np.float32), notes=notes)
 
     def _chosen(self, names: tuple[str, ...], labels: NDArray[np.int64]) -> NDArray[np.int64]:

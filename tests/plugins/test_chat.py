@@ -807,6 +807,37 @@ def test_gemma_behind_a_real_server_describes_real_captions(tmp_path: Path) -> N
     assert all(re.fullmatch(r"The first image shows .+, while the second image shows .+\.", text) for text in accepted)
 
 
+# --- how classes look ---------------------------------------------------------
+
+
+def test_classes_are_described_and_what_is_no_such_sentence_is_left_out(server: Misbehaving) -> None:
+    said = {
+        "old owl": '<think>feathers</think>"An old owl has grey feathers."',
+        "key": "Keys open doors.",
+        "dog": "A dog has a tail",
+        "tree": "",
+    }
+
+    def behave(handler: Handler, _: int) -> None:
+        question = handler.request_read.asked["messages"][-1]["content"]
+        name = re.fullmatch(r"Thing: (.*)\nBegin with: .* has", question)[1]
+        handler.say(said[name])
+
+    server.behave = behave
+    found = dict(server.captioner().describe_classes(["old_owl", "key", "dog", "tree"]))
+    assert found == {"old_owl": ["An old owl has grey feathers."], "key": [], "dog": [], "tree": []}
+    first, *turns, _ = server.requests[0].asked["messages"]
+    assert first["role"] == "system"
+    assert [turn["role"] for turn in turns] == ["user", "assistant"] * 5
+    assert turns[1]["content"].startswith("A zebra has black and white stripes")
+
+
+def test_a_server_that_is_gone_is_no_silent_class(server: Misbehaving) -> None:
+    server.behave = lambda handler, _: handler.send({"error": {"message": "no"}}, 401)
+    with pytest.raises(PluginError, match="401"):
+        list(server.captioner().describe_classes(["owl"]))
+
+
 @pytest.fixture(scope="class")
 def truthful(request: pytest.FixtureRequest) -> Iterator[None]:
     """Give a contract the address of a server that answers each pair."""

@@ -697,6 +697,24 @@ def test_gemma_reads_markers_in_captions_as_text(gemma: LlamaCaptioner) -> None:
     assert job.sampling == Sampling(0.0, 40, 0.95, job.sampling.seed)
 
 
+def test_gemma_says_how_classes_look(gemma: LlamaCaptioner) -> None:
+    names = ["violin", "grizzly_bear", "airplane", "St. Bernard"]
+    found = dict(gemma.describe_classes(names))
+    assert set(found) == set(names)
+    openings = ("A violin has ", "A grizzly bear has ", "An airplane has ", "A St. Bernard has ")
+    for name, opening in zip(names, openings, strict=True):
+        (text,) = found[name]
+        assert text.startswith(opening)
+        assert text.endswith(".")
+        assert len(text) > len(opening) + 5
+        assert "\n" not in text
+    pairs = [CaptionPair(CAPTIONS[0], CAPTIONS[5])]
+    after = list(gemma.describe(pairs))  # one model serves both, one after the other
+    with LlamaCaptioner(gemma.options) as fresh:
+        assert after == list(fresh.describe(pairs))
+    assert list(gemma.describe_classes([])) == []
+
+
 @pytest.fixture(scope="class")
 def babbling(request: pytest.FixtureRequest, gguf_folder: Path) -> None:
     """Give a contract a model in which any text may come out."""

@@ -294,3 +294,14 @@ def test_smollm2_has_no_start_token_to_begin_an_empty_prefix_with(smollm2: Path,
     file.write_text("{first} / {second}\n")
     with tiny(Path("smollm2"), template="completion", prompt=file) as captioner:
         assert len(list(captioner.describe(PAIRS[:2]))) == 2
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_question_about_a_class_goes_through_the_template(folder: Path, style: str) -> None:
+    with tiny(folder / f"{style}.gguf") as captioner:
+        captioner._load((captioner._class_prompt,))
+        context, job = captioner._context, captioner._class_job(0, "old_owl")
+        said = b"".join(map(context.piece, job.prompt)).decode().split()
+        assert said[:8] == "old owl Begin with: An old owl has".split()
+        assert said[-4:] == "An old owl has".split()
+        assert [name for name, _ in captioner.describe_classes(["old_owl", "key"])]
