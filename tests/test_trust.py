@@ -474,8 +474,8 @@ def test_the_contract_finds_each_lie(place: Place) -> None:
     lies = {
         "embedder": ["nan", "shape", "count", "length", "list", "raise", "start", "tokens", "token-count", "text-shape",
                      "text-nan", "save", "text-nan-in-training"],
-        "captioner": ["raise", "count", "twice", "unasked", "text", "start", "class-count", "class-raise", "class-unasked",
-                      "class-twice", "class-empty"],
+        "captioner": ["raise", "count", "twice", "unasked", "text", "start", "class-count", "class-raise",
+                      "class-unasked", "class-twice", "class-empty"],
         "loss": ["raise", "shape", "nan", "number", "constant"],
         "strategy": ["raise", "late", "nothing", "classes", "shape", "count", "nan", "list"],
     }  # fmt: skip
