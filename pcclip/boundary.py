@@ -107,6 +107,27 @@ def answers(captioner: Captioner, pairs: Sequence[CaptionPair]) -> Iterator[Comp
         raise PluginError(f"{name} left {len(unanswered)} of {len(pairs)} pairs unanswered, first: {first}")
 
 
+def class_descriptions(captioner: Captioner, names: Sequence[str]) -> dict[str, list[str]]:
+    """Return what a captioner says of each of ``names``, which are all different; nothing where it failed.
+
+    Raises:
+        UsageError: this captioner writes no descriptions of classes.
+        PluginError: the captioner failed, described what it was not asked or a class twice, or left one out.
+    """
+    name, found = who("captioner", captioner), dict[str, list[str]]()
+    with blaming(name, f"describing {len(names)} classes"):
+        for one, texts in captioner.describe_classes(names):
+            if one not in names or one in found:
+                raise PluginError(f"{name} described a class twice or unasked: {one!r}")
+            found[one] = [texts] if isinstance(texts, str) else list(texts)
+    if any(not isinstance(text, str) or not text.strip() for texts in found.values() for text in texts):
+        raise PluginError(f"{name} described a class by what is no text")
+    left_out = [one for one in names if one not in found]
+    if left_out:
+        raise PluginError(f"{name} left out the class {left_out[0]!r}")
+    return found
+
+
 def loss_value(loss: Loss, batch: LossBatch) -> Tensor:
     """Return the scalar loss of a batch; finite or not is not looked at.
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from filelock import FileLock
 
-from pcclip import prompts
+from pcclip import boundary, prompts
 from pcclip.class_tables import read_object, read_rows, read_text
-from pcclip.errors import DataError, PcclipError, PluginError
+from pcclip.errors import DataError, PcclipError
 from pcclip.files import cache_folder, make_writable_folder, read_json, write_json
 from pcclip.plugins import registry
 from pcclip.progress import NoProgress, Progress
@@ -80,7 +80,7 @@ def write_descriptions(
     Raises:
         UsageError: this captioner writes no descriptions.
         DataError: it had nothing to say of a class.
-        PluginError: it left a class out.
+        PluginError: it failed, or left a class out. The chunks of classes that it described before are kept.
     """
     with registry().captioner(captioner, options) as writer:
         asked_how = json.dumps([writer.fingerprint, prompts.CLASS_INSTRUCTION, prompts.class_turns()])
@@ -93,11 +93,7 @@ def write_descriptions(
             with (progress or NoProgress()).task("Describing classes", total=len(asked), unit="class") as task:
                 for start in range(0, len(asked), writer.chunk_size):
                     names = asked[start : start + writer.chunk_size]
-                    written = dict(writer.describe_classes(names))
-                    left_out = [name for name in names if name not in written]
-                    if left_out:
-                        raise PluginError(f"captioner {type(writer).__name__} left out the class {left_out[0]!r}")
-                    known |= {name: list(written[name]) for name in names}
+                    known |= boundary.class_descriptions(writer, names)
                     write_json(store, known)
                     task.advance(len(names))
     silent = [name for name in classes if not known[name]]

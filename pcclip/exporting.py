@@ -7,6 +7,7 @@ from pathlib import Path
 from pcclip import __version__
 from pcclip.card import model_card
 from pcclip.errors import UsageError
+from pcclip.faults import blaming, who
 from pcclip.files import claim_folder, new_folder, write_json, write_text, writing
 from pcclip.interfaces import Embedder
 from pcclip.plugins import registry
@@ -44,7 +45,8 @@ def export(path: str | Path, format_: str, out: str | Path) -> Path:
     claim_folder(target, ours=(target / RECORD).is_file())
     embedder = load(folder, "cpu").embedder
     with writing(target), new_folder(target) as building:
-        usage = embedder.export(format_, building)
+        with blaming(who("embedder", embedder), f"exporting {target}"), writing(target):
+            usage = embedder.export(format_, building)
         write_text(building / "README.md", model_card(record["trained"], usage, library=format_))
         write_json(
             building / RECORD,

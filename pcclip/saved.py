@@ -29,7 +29,8 @@ def save(embedder: Embedder, folder: Path, *, plugin: str, trained: Mapping[str,
     """
     found = registry().find("embedder", plugin)
     with writing(folder), new_folder(folder) as building:
-        with blaming(who("embedder", embedder), f"saving {folder}"):
+        # a full disk is nobody's fault, so it is looked for first
+        with blaming(who("embedder", embedder), f"saving {folder}"), writing(folder):
             config = embedder.save(building)
         write_json(
             building / "embedder.json",

@@ -38,7 +38,7 @@ class PluginSpec:
     options: str | None = None
     install_hint: str = ""
     variants: tuple[str, ...] = ()
-    api: int = API_VERSION
+    api: int = 1  # what was written before there was a second one says nothing
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.variants):

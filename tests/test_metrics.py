@@ -98,6 +98,8 @@ def test_average_precision_by_hand() -> None:
     scores = np.array([0.9, 0.8, 0.7, 0.6])
     values = np.array([4.0, 1.0, 3.0, 2.0])  # above the median 2.5: the first and the third in the order
     assert ranking.average_precision(scores, values) == pytest.approx((1 / 1 + 2 / 3) / 2)
+    mostly = np.array([1.0, 0.0, 1.0, 1.0])  # the median is the largest value: those that have it
+    assert ranking.average_precision(scores, mostly) == pytest.approx((1 / 1 + 2 / 3 + 3 / 4) / 3)
 
 
 def test_rankings_of_what_never_varies_are_no_number() -> None:

@@ -108,7 +108,7 @@ class LyingEmbedder(HashEmbedder):
 
     def save(self, folder):
         if lie("embedder") == "save":
-            raise OSError("no place left")
+            raise RuntimeError("not today")
         return super().save(folder)
 
 class LyingCaptioner(EchoCaptioner):
@@ -124,6 +124,15 @@ class LyingCaptioner(EchoCaptioner):
         if what == "start":
             return None
         return self.tell(pairs, what if self.chunks > 1 else "")
+
+    def describe_classes(self, names):
+        what = lie("captioner")
+        for name in names[1:] if what == "class-count" else names:
+            if what == "class-raise":
+                raise ValueError("boom in the middle")
+            yield ("nobody" if what == "class-unasked" else name), ([""] if what == "class-empty" else [f"{name} has."])
+            if what == "class-twice":
+                yield name, [f"{name} has."]
 
     def tell(self, pairs, what):
         for place, answer in enumerate(super().describe(pairs)):
@@ -392,8 +401,17 @@ def test_a_captioner_that_lies(place: Place) -> None:
         # each of the first five runs answered one whole chunk before it lied in the next one
         assert db.execute(count).fetchone()[0] == 5 * 8
         assert db.execute(f"{count} WHERE first = 'nobody'").fetchone()[0] == 0
-    honest, other = place.commands(([*describe, "liar"], {}), ([*describe, "echo"], {}))
-    assert honest.code == other.code == 0
+    predict = ["predict", place.pictures, "--backbone", "hash", "--classes", "red,blue", "--strategy", "descriptions"]
+    about = ["class-count", "class-raise", "class-unasked", "class-twice", "class-empty"]
+    *lied, described, honest, other = place.commands(
+        *(([*predict, "--captioner", "liar"], {"LIE": f"captioner:{lie}"}) for lie in about),
+        ([*predict, "--captioner", "liar"], {}),
+        ([*describe, "liar"], {}),
+        ([*describe, "echo"], {}),
+    )
+    for lie, done in zip(about, lied, strict=True):
+        names_the_liar(done, "captioner", lie)
+    assert described.code == honest.code == other.code == 0, described.err
 
 
 def finetune(place: Place, out: str, backbone: str = "hash", loss: str = "liar") -> list[str]:
@@ -456,7 +474,8 @@ def test_the_contract_finds_each_lie(place: Place) -> None:
     lies = {
         "embedder": ["nan", "shape", "count", "length", "list", "raise", "start", "tokens", "token-count", "text-shape",
                      "text-nan", "save", "text-nan-in-training"],
-        "captioner": ["raise", "count", "twice", "unasked", "text", "start"],
+        "captioner": ["raise", "count", "twice", "unasked", "text", "start", "class-count", "class-raise",
+                      "class-unasked", "class-twice", "class-empty"],
         "loss": ["raise", "shape", "nan", "number", "constant"],
         "strategy": ["raise", "late", "nothing", "classes", "shape", "count", "nan", "list"],
     }  # fmt: skip

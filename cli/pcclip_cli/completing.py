@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class
@@ -10,7 +11,8 @@ from click.shell_completion import BashComplete, CompletionItem, add_completion_
 from pcclip.plugins import registry
 
 BUILT_IN = ("scenes", "stamps")  # of pcclip.data, which is not imported for a help text
-Callback = Callable[[click.Context, click.Parameter, str], list[CompletionItem[str]]]
+# a string: in click 8.2 a CompletionItem is of no type
+Callback: TypeAlias = "Callable[[click.Context, click.Parameter, str], list[CompletionItem[str]]]"
 
 
 def complete(kind: str) -> Callback:

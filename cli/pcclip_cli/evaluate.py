@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pcclip.evaluation.settings import EvaluateSettings
+from pcclip.suites.finding import NAMES as SUITES
 from pcclip_cli.choosing import Choice, PluginCommand, plugin_options
-from pcclip_cli.completing import complete
+from pcclip_cli.completing import complete, names_or_files
 from pcclip_cli.fields import given, option
 from pcclip_cli.output import common, format_option, print_json_line, print_table, progress, shown
 
@@ -50,7 +51,25 @@ def _field_options() -> list[click.Parameter]:
 @click.option("--model", "-m", "models", multiple=True, help="Run folder, or name of a backbone. May come again.")
 @click.option("--baseline", help="What the others are compared with; none for nothing.  [default: the run's backbone]")
 @click.option("--data", help="Pictures to measure on; with --suite the folder of its data sets.")
-@click.option("--suite", help="Name or TOML file of a suite of tasks.")
+@click.option(
+    "--suite",
+    shell_complete=names_or_files(tuple(SUITES)),
+    help=f"Name or TOML file of a suite of tasks: {', '.join(SUITES)}.",
+)
+@click.option("--download", is_flag=True, help="Let the suite fetch data sets that are missing.")
+@click.option(
+    "--attributes",
+    "attributes_file",
+    type=click.Path(path_type=Path),
+    help="CSV of numbers by picture or class: picture,size or class,size.",
+)
+@click.option(
+    "--sentence",
+    "sentences",
+    multiple=True,
+    metavar="NAME=MORE|LESS|PHRASE",
+    help="What a larger number of an attribute means, in texts that compare two pictures. May come again.",
+)
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path), help="Folder for evaluation.json, results.csv and report.html."
 )
@@ -77,6 +96,9 @@ def command(
     baseline: str | None,
     data: str | None,
     suite: str | None,
+    download: bool,
+    attributes_file: Path | None,
+    sentences: tuple[str, ...],
     out: Path | None,
     images: Path | None,
     image_column: str | None,
@@ -112,6 +134,9 @@ def command(
         baseline_options=plugin_options(ctx, "baseline") if baseline else None,
         data=data,
         suite=suite,
+        attributes=sentences,
+        attributes_file=attributes_file,
+        download=download,
         out=out,
         device=device,
         data_options={name: value for name, value in options.items() if value is not None},
@@ -148,12 +173,9 @@ def _print(evaluation: Evaluation, format_: str) -> None:
             click.echo()
         if evaluation.results:
             click.echo(click.wrap_text(legend(evaluation), 78))
-    for task in evaluation.tasks:
-        if task.skipped is not None:
-            click.echo(f"left out {task.name}: {shown(task.skipped)}", err=True)
     for problem in evaluation.problems:
         part = f" ({problem.part})" if problem.part else ""
         click.echo(f"not measured on {problem.task}: {problem.measure}{part}: {shown(problem.message)}", err=True)
 
 
-command.params[5:5] = _field_options()
+command.params[8:8] = _field_options()

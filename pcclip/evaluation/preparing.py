@@ -22,8 +22,8 @@ from pcclip.evaluation.settings import EvaluateSettings
 from pcclip.evaluation.view import ReadyTask, labelled
 from pcclip.form import reverse
 from pcclip.interfaces import Captioner, Embedder
+from pcclip.knowledge import to_write
 from pcclip.pairs import random_pairs
-from pcclip.plugins import registry
 from pcclip.progress import Progress
 from pcclip.suites import Protocol, Task
 from pcclip.types import CaptionPair, ClassComparative, Comparative, Example, FloatArray, Rejection
@@ -278,7 +278,7 @@ def _with_descriptions(ready: ReadyTask, settings: EvaluateSettings, progress: P
 
 
 def _needed(settings: EvaluateSettings, field: str) -> bool:
-    return any(field in registry().target("strategy", name).needs for name in settings.strategy)
+    return any(field in to_write(name) for name in settings.strategy)
 
 
 def _rows(ready: ReadyTask, test: EmbeddedFiles, support: EmbeddedFiles) -> tuple[FloatArray, FloatArray]:

@@ -28,7 +28,8 @@ from pcclip.interfaces import Embedder
 from pcclip.plugins import registry
 from pcclip.progress import NoProgress, Progress
 from pcclip.report import write_report
-from pcclip.suites import Attribute, Suite
+from pcclip.suites import Attribute, Suite, find
+from pcclip.suites.attributes import parse_sentence
 from pcclip.suites.own import OwnData
 from pcclip.types import FloatArray
 
@@ -53,7 +54,9 @@ def evaluate(
     baseline: str | Path | None = None,
     data: str | Path | None = None,
     suite: Suite | str | Path | None = None,
-    attributes: Sequence[Attribute] = (),
+    attributes: Sequence[Attribute | str] = (),
+    attributes_file: str | Path | None = None,
+    download: bool = False,
     out: str | Path | None = None,
     device: str = "auto",
     baseline_options: Mapping[str, Any] | None = None,
@@ -74,7 +77,10 @@ def evaluate(
         data: without a suite the data to measure on, as :func:`pcclip.data.read` takes it; with one the folder
             that holds its data sets.
         suite: a suite, its name, or its TOML file.
-        attributes: numeric attributes of ``data`` with the sentences about them.
+        attributes: numeric attributes of ``data`` with the sentences about them; a text is read by
+            :func:`pcclip.suites.attributes.parse_sentence`.
+        attributes_file: table of further attributes of ``data``, by picture or by class.
+        download: whether a suite may fetch data sets that are missing.
         out: folder for ``evaluation.json``, ``results.csv`` and ``report.html``; None writes nothing.
         device: where models run.
         baseline_options: options of the backbone that is the baseline.
@@ -88,7 +94,14 @@ def evaluate(
     """
     chosen = make_settings(**settings)
     _require(chosen)
-    wanted = _suite(suite, data, attributes, data_options, max_bad_fraction)
+    own = OwnData(
+        str(data or ""),
+        dict(data_options or {}),
+        tuple(parse_sentence(one) if isinstance(one, str) else one for one in attributes),
+        max_bad_fraction,
+        None if attributes_file is None else Path(attributes_file),
+    )
+    wanted = _suite(suite, own, download)
     if out is not None:
         make_writable_folder(Path(out))
     shown = progress or NoProgress()
@@ -121,24 +134,17 @@ def _require(settings: EvaluateSettings) -> None:
             raise UsageError(f"no group of measures is called {name!r}", f"There are: {', '.join(GROUPS)}")
 
 
-def _suite(
-    suite: Suite | str | Path | None,
-    data: str | Path | None,
-    attributes: Sequence[Attribute],
-    options: Mapping[str, Any] | None,
-    max_bad_fraction: float,
-) -> Suite:
-    if isinstance(suite, Suite):
-        return suite
-    if suite is not None:
-        from pcclip import suites
-
-        found: Suite = suites.find(suite)
-        return found
-    if data is None:
-        raise UsageError("there is nothing to measure on", "Name data or a suite: --data DATA, --suite stamps")
-    own = OwnData(str(data), dict(options or {}), tuple(attributes), max_bad_fraction)
-    return Suite(own.name, [own])
+def _suite(suite: Suite | str | Path | None, own: OwnData, download: bool) -> Suite:
+    if suite is None:
+        if not own.data:
+            raise UsageError("there is nothing to measure on", "Name data or a suite: --data DATA, --suite stamps")
+        return Suite(own.name, [own])
+    if own.attributes or own.attributes_file is not None:
+        raise UsageError(
+            "attributes are of one's own data, and a suite brings its own",
+            "Leave the suite out, or write a suite file.",
+        )
+    return suite if isinstance(suite, Suite) else find(suite, download=download)
 
 
 def _measure(
@@ -194,8 +200,9 @@ def _prepare(
                 task = source.load(root, progress)
                 ready = prepare_task(task, embedder, candidates, Writer(captioner, store), settings, progress)
             except PcclipError as error:
-                log.warning("task %s is left out: %s", source.name, error)
-                facts.append(TaskFacts(name=source.name, skipped=str(error)))
+                why = " ".join(filter(None, (error.message, error.hint)))
+                log.warning("task %s is left out: %s", source.name, why)
+                facts.append(TaskFacts(name=source.name, skipped=why))
                 continue
             facts.append(_facts(ready.task))
             measured.append(_Measured(ready.task, ready.captioner))

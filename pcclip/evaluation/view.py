@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pcclip import boundary
 from pcclip.evaluation.document import Confusion, Explanation, Geometry, Problem
 from pcclip.evaluation.pairing import PairSet
 from pcclip.evaluation.settings import EvaluateSettings
@@ -139,7 +140,10 @@ class View:
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         """Return (n, dim) rows; each text is embedded once a model."""
         fresh = [text for text in dict.fromkeys(texts) if text not in self._texts]
-        self._texts.update(zip(fresh, self.embedder.embed_texts(fresh), strict=True))
+        rows = boundary.unit_rows(
+            self.embedder, self.embedder.embed_texts(fresh), len(fresh), f"embedding {len(fresh)} texts"
+        )
+        self._texts.update(zip(fresh, rows, strict=True))
         if not texts:
             return np.zeros((0, self.embedder.dim), np.float32)
         return np.stack([self._texts[text] for text in texts])

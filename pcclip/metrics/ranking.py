@@ -56,9 +56,14 @@ def pairwise_accuracy(scores: Values, values: Values) -> float:
 
 
 def average_precision(scores: Values, values: Values) -> float:
-    """Return the average precision of finding the pictures whose value is above the median; NaN where none is."""
+    """Return the average precision of finding the pictures whose value is above the median; NaN where none varies.
+
+    Where the median is the largest value, as of a yes or no that is mostly yes, those that have it are to be found.
+    """
+    if np.ptp(values) == 0:
+        return math.nan
     above = values > np.median(values)
-    return float(average_precision_score(above, scores)) if above.any() else math.nan
+    return float(average_precision_score(above if above.any() else values == values.max(), scores))
 
 
 def _constant(scores: Values, values: Values) -> bool:

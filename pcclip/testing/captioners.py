@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar
 
+from pcclip.errors import UsageError
 from pcclip.interfaces import Captioner
 from pcclip.testing.contract import Contract, fail, require
 from pcclip.types import CaptionPair, Comparative, Rejection
@@ -95,6 +96,19 @@ class CaptionerContract(Contract):
         self.answers(other)
         for was, now in zip(alone, self.answers(chunk), strict=True):
             require(was == now, f"the answer changed with what was described before: {was} and then {now}")
+
+    def test_classes_get_sentences_or_a_usage_error(self) -> None:
+        """Each class gets its sentences exactly once, or a UsageError says that it writes none."""
+        names = ["old owl", "grizzly_bear", "key"]
+        try:
+            found = list(self.shared().describe_classes(names))
+        except UsageError as error:
+            require(error.hint, f"the error has no hint that says how to bring descriptions: {error.message}")
+            return
+        require(sorted(name for name, _ in found) == sorted(names), f"it described {[name for name, _ in found]}")
+        for name, texts in found:
+            require(not isinstance(texts, str), f"it gave a text and no list of texts of {name!r}")
+            require(all(isinstance(text, str) and text.strip() for text in texts), f"a text about {name!r} is empty")
 
     def test_answers_go_to_a_worker(self) -> None:
         """Answers can be pickled."""

@@ -84,37 +84,46 @@ def command(pictures: int, dim: int, classes: int, threads: int, rounds: int, ch
         embeddings = unit_rows(pictures, dim, 0)
         plain = ways["zero-shot"]
         assert isinstance(plain, LinearClassifier)
-        works: dict[str, Callable[[], object]] = {"matrix product": lambda: bare(embeddings, plain.weights)}
+        works: dict[str, Callable[[], object]] = {}
         for name, way in ways.items():
             works[name] = lambda way=way: way.predict(embeddings)  # type: ignore[misc]
         works["zero-shot, 5 best"] = lambda: plain.predict(embeddings, 5)
         times: dict[str, list[float]] = {name: [] for name in works}
+        products: dict[str, list[float]] = {name: [] for name in works}
         memory: dict[str, list[float]] = {name: [] for name in works}
         for number in range(rounds):
             note(f"Round {number + 1} of {rounds}.")
             for name, work in works.items():
+                # just before, so that what else the machine does meets both
+                products[name].append(measured(lambda: bare(embeddings, plain.weights))[0])
                 seconds, held = measured(work)
                 times[name].append(seconds)
                 memory[name].append(held)
-    base = statistics.median(times["matrix product"])
     rows, bounds = [], []
     for name in works:
-        seconds, held = statistics.median(times[name]), max(memory[name])
+        product, seconds = statistics.median(products[name]), statistics.median(times[name])
+        ratio = statistics.median(t / p for t, p in zip(times[name], products[name], strict=True))
+        held = max(memory[name])
         rows.append(
             {
                 "strategy": name,
                 "seconds": f"{seconds:.2f}",
-                "times the product": f"{seconds / base:.2f}",
-                "extra memory (GB)": f"{held:.2f}",
+                "product (s)": f"{product:.2f}",
+                "ratio": f"{ratio:.2f}",
+                "extra memory (MB)": f"{held * 1000:.0f}",
             }
         )
         if name in LINEAR:
-            bounds.append(Bound(f"{name}, times the product", seconds / base, MOST_TIMES, most=True))
+            bounds.append(Bound(f"{name}, times the product", ratio, MOST_TIMES, most=True))
             bounds.append(Bound(f"{name}, extra GB", held, MOST_MEMORY, most=True))
     click.echo(f"{pictures} embeddings of {dim} numbers, {classes} classes, {threads} threads, medians of {rounds}:\n")
     click.echo(table(rows))
     result = {"pictures": pictures, "dim": dim, "classes": classes, "threads": threads, "rounds": rounds}
-    finish({**result, "seconds": times, "extra_gb": memory, **facts("numpy", "scikit-learn")}, bounds, check=check)
+    finish(
+        {**result, "seconds": times, "product_seconds": products, "extra_gb": memory, **facts("numpy", "scikit-learn")},
+        bounds,
+        check=check,
+    )
 
 
 if __name__ == "__main__":

@@ -35,6 +35,28 @@ def test_a_run_beside_its_backbone_from_data_to_files(run: Path, tmp_path: Path)
     }
 
 
+def test_attributes_and_sentences_of_ones_own_are_ranked_by(tmp_path: Path) -> None:
+    table = tmp_path / "attributes.csv"
+    rows = [f"{example.id},{example.attributes['size']},7" for example in read("scenes:20").examples]
+    table.write_text("picture,extent,same\n" + "\n".join([*rows, "nowhere.png,1,7"]) + "\n")
+    own = ("--attributes", str(table), "--sentence")
+    done = evaluate(
+        "-m", "mini", "--data", "scenes:20", "--measures", "ranking", *own,
+        "extent=The first image shows large shapes, while the second image shows small shapes.||large shapes",
+        "--format", "json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert {result["part"] for result in document["results"]} == {"extent"}
+    notes = " ".join(document["tasks"][0]["notes"])
+    assert "'nowhere.png' (row 22)" in notes
+    assert "'same' never varies" in notes
+    wrong = evaluate("-m", "mini", "--data", "scenes:20", *own, "extent")
+    assert wrong.exit_code == 2
+    assert "not a sentence of an attribute: 'extent'" in wrong.stderr
+    assert evaluate("-m", "mini", "--suite", "scenes", *own, "a=b|c").exit_code == 2
+
+
 def test_json_and_csv_are_for_programs(run: Path) -> None:
     args = ("-m", run, "--baseline", "none", "--data", "scenes:60", "--measures", "retrieval")
     document = Evaluation.model_validate(json.loads(evaluate(*args, "--format", "json").stdout))
@@ -64,7 +86,7 @@ def test_problems_and_what_is_left_out_are_named(tmp_path: Path) -> None:
     assert "not measured on one-class.jsonl: zero-shot: there is a single class" in done.stderr
     gone = evaluate("-m", "hash", "--data", tmp_path / "gone")
     assert gone.exit_code == 1
-    assert "left out gone: there is no data at" in gone.stderr
+    assert "task gone is left out: there is no data at" in gone.stderr
     assert "Traceback" not in gone.output
 
 

@@ -840,9 +840,15 @@ def test_a_server_that_is_gone_is_no_silent_class(server: Misbehaving) -> None:
 
 @pytest.fixture(scope="class")
 def truthful(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Give a contract the address of a server that answers each pair."""
+    """Give a contract the address of a server that answers for each pair and each class."""
+
+    def behave(handler: Handler, _: int) -> None:
+        opening = re.search(r"\nBegin with: (.*)", handler.request_read.asked["messages"][-1]["content"])
+        handler.say(f"{opening[1]} something grey." if opening else None)
+
     with pytest.MonkeyPatch.context() as patch, Misbehaving() as serving:
         patch.delenv("OPENAI_API_KEY", raising=False)
+        serving.behave = behave
         thread = threading.Thread(target=serving.serve_forever, args=(0.02,))
         thread.start()
         request.cls.options = {"base_url": serving.url, "max_retries": 0, "n_parallel": 3}

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pcclip import boundary
 from pcclip.errors import PcclipError
 from pcclip.evaluation.document import Explanation
 from pcclip.evaluation.groups.zero_shot import labelled_rows, note_confusion
@@ -26,7 +27,7 @@ def strategies(view: View) -> Estimates:
     knowledge = ClassKnowledge(names, ready.confusable, ready.descriptions, view.labelled_support())
     for name in view.settings.strategy:
         try:
-            classifier = registry().strategy(name, _options(view, name)).fit(view.embedder, knowledge)
+            classifier = boundary.fit(registry().strategy(name, _options(view, name)), view.embedder, knowledge)
             predicted = classifier.predict(view.images[rows]).indices[:, 0]
         except PcclipError as error:
             view.problem("strategy_top1", str(error), name)

@@ -15,10 +15,18 @@ from pcclip.suites import Attribute
 @pytest.fixture(scope="module")
 def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     out = tmp_path_factory.mktemp("mini") / "run"
-    settings = {"captioner": "template", "pairs": 200, "eval_pairs": 20, "batch_size": 16, "max_steps": 12}
-    pcclip.finetune(pcclip.make_config(data="scenes:80", backbone="mini", holdout=0.5, **settings), out)
+    settings = {"captioner": "template", "pairs": 120, "eval_pairs": 20, "batch_size": 16, "max_steps": 8}
+    pcclip.finetune(pcclip.make_config(data="scenes:60", backbone="mini", holdout=0.5, **settings), out)
     size = Attribute("size", "The first image shows larger shapes.", "The first image shows smaller shapes.", "large")
-    return pcclip.evaluate([out], data="scenes:80", attributes=[size], seeds=3, resamples=300, out=out / "evaluation")
+    return pcclip.evaluate(
+        [out],
+        data="scenes:60",
+        attributes=[size],
+        measures="difference,ranking,geometry,probe",
+        seeds=2,
+        pairs=60,
+        resamples=300,
+    )
 
 
 def test_a_short_training_shows(evaluation: Evaluation) -> None:
@@ -36,7 +44,7 @@ def test_a_short_training_shows(evaluation: Evaluation) -> None:
 def test_the_image_tower_is_the_same_without_the_cache(evaluation: Evaluation) -> None:
     path = evaluation.models[1].path
     assert path is not None
-    images = [Image.open(example.image) for example in read("scenes:80").examples[:4]]
+    images = [Image.open(example.image) for example in read("scenes:60").examples[:4]]
     tuned = pcclip.load(path).embedder.embed_images(images)
     original = pcclip.Model.from_backbone("mini").embedder.embed_images(images)
     assert np.abs(tuned - original).max() <= 1e-6
