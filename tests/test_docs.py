@@ -40,6 +40,19 @@ def open_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Pa
     yield open_
 
 
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """Let examples have one core, so that what runs beside the tests does not have their threads wait for each other."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.mark.usefixtures("one_core")
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_examples(open_page: Callable[[Path], Page], block: Block) -> None:
     open_page(block.page).run(block.line)
