@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pcclip.types import FloatArray
 
-INVERSE_REGULARISATION = 10.0  # C of scikit-learn, for unit rows
+INVERSE_REGULARISATION = 10.0  # C of scikit-learn, for unit rows; as the strategy `probe` has it
 
 
 def draw_shots(labels: NDArray[np.int64], shots: int, seed: int) -> NDArray[np.int64]:

@@ -121,7 +121,9 @@ class ProbeOptions(Options):
 
     shots: int | None = Field(None, ge=1, description="labelled pictures of each class to learn from; default: all")
     seed: int = Field(0, ge=0, description="seed of the choice of pictures")
-    c: float = Field(1.0, gt=0, description="strength of the fit against the L2 penalty, as in scikit-learn")
+    c: float = Field(
+        10.0, gt=0, description="strength of the fit against the L2 penalty, as in scikit-learn; for unit rows"
+    )
 
 
 def with_places(template: str, *places: str) -> str:
