@@ -288,7 +288,7 @@ class Kit:
             target.write_text(TEXTS[name])
 
     def _photos(self) -> Path:
-        """Ten captioned pictures as JPEG, and the table ``captions.csv``."""
+        """Twelve captioned pictures as JPEG, and the table ``captions.csv``."""
         photos = self.folder / "photos"
         if not photos.exists():
             photos.mkdir(parents=True)
@@ -299,9 +299,9 @@ class Kit:
             with (photos / "captions.csv").open("w", newline="", encoding="utf-8") as file:
                 table = csv.writer(file)
                 table.writerow(["image", "caption"])
-                for number, (caption, image) in enumerate(list(rows.items())[:10]):
-                    Image.open(image).convert("RGB").save(photos / f"{number}.jpg")
-                    table.writerow([f"{number}.jpg", caption])
+                for number, (caption, image) in enumerate(list(rows.items())[:12]):
+                    Image.open(image).convert("RGB").save(photos / f"{number:02}.jpg")
+                    table.writerow([f"{number:02}.jpg", caption])
         return photos
 
     def _run(self) -> Path:
