@@ -4,9 +4,10 @@ A page is run from top to bottom as its reader would, in one folder that is empt
 does not make itself: pictures, a finished run. What a reader carries from one example to the next is carried here too:
 files, the working directory, environment variables, Python names.
 
-What runs: fenced blocks of ``console`` (each ``$ `` line; lines below it are the output, where ``...`` stands for
-anything) and ``python``. A ``toml``, ``csv``, ``text`` or ``python`` block that begins with a comment ``# FILE`` is a file
-and is written. A block that cannot run here is marked in the page, with the reason::
+What runs: fenced blocks of ``console`` (each ``$ `` line; the lines below it are its output, where ``...`` stands for
+anything) and ``python``. A ``toml``, ``csv``, ``text`` or ``python`` block that begins with a comment ``# FILE`` is
+written to that file, and so is a ``{literalinclude}`` with a caption. A block that cannot run here is marked in the
+page, with the reason::
 
     % skip: next "needs a GPU"            (in README.md: <!--- skip: next "needs a GPU" -->)
 
@@ -22,13 +23,17 @@ import re
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Callable, Sequence
+import venv
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import SkipTest
 
 from PIL import Image
-from sybil import Document, Example, Sybil
+from sybil import Document, Example, Region, Sybil
+from sybil.evaluators.skip import Skipper
 from sybil.parsers.myst import CodeBlockParser, SkipParser
+from sybil.parsers.myst.lexers import DirectiveLexer
 
 from pcclip import finetune, make_config
 from pcclip.data import read
@@ -38,7 +43,7 @@ ROOT = Path(__file__).parents[1]
 FILE_TYPES = ("csv", "text", "toml")
 CLASSES = ("cat", "dog", "fox")
 TEXTS = {  # of files that pages name and describe, but do not show
-    "differences.csv": 'first,second,text\ncat,dog,"The first image shows a cat, while the second image shows a dog."\n',
+    "differences.csv": "first,second,text\ncat,dog,The first image shows whiskers.\n",
     "looks.csv": "class,text\ncat,whiskers\ndog,a wet nose\nfox,A fox has a bushy tail.\n",
     "looks.json": '{"cat": ["whiskers"], "dog": ["a wet nose"], "fox": ["A fox has a bushy tail."]}',
     "my-templates.txt": "a photo of a {label}\na drawing of a {label}\n",
@@ -68,16 +73,20 @@ def commands(block: str) -> list[Command]:
     """
     found: list[Command] = []
     going_on = False
+    end = None  # of a here document
     for line in block.splitlines():
-        if going_on:
-            found[-1] = Command(f"{found[-1].text}\n{line.removeprefix('> ')}")
+        if going_on or end:
+            found[-1] = Command(f"{found[-1].text}\n{line}")
+            end = None if line == end else end
         elif line.startswith("$ "):
             found.append(Command(line[2:]))
         elif found:
             found[-1] = Command(found[-1].text, f"{found[-1].output}{line}\n")
         elif line.strip():
             raise ValueError(f"a console block begins with '$ ', not with {line!r}")
-        going_on = not (found and found[-1].output) and line.endswith("\\")
+        going_on = not end and not (found and found[-1].output) and line.endswith("\\")
+        if line.startswith("$ ") and (here := re.search(r"<< *(\w+)$", line)):
+            end = here[1]
     return [Command(c.text, c.output if c.output.strip() else "") for c in found]
 
 
@@ -93,12 +102,22 @@ class Page:
 
     def __post_init__(self) -> None:
         self._working = self.folder
-        self._left: list[Example] = list(self._parse().examples())
+        self.examples: list[Example] = list(self._parse().examples())
+        self._left = list(self.examples)
+        self._failed = 0  # the line of the example that went wrong
         self._outcomes: dict[int, BaseException | None] = {}
 
     def _parse(self) -> Document:
         runners = {"console": self._console, "python": self._python, **dict.fromkeys(FILE_TYPES, self._file)}
-        return Sybil([SkipParser(), *(CodeBlockParser(name, run) for name, run in runners.items())]).parse(self.path)
+        blocks = [CodeBlockParser(name, run) for name, run in runners.items()]
+        return Sybil([SkipParser(), *blocks, self._includes]).parse(self.path)
+
+    def _includes(self, document: Document) -> Iterator[Region]:
+        """Yield the files that the page includes and says the name of."""
+        for found in DirectiveLexer("literalinclude")(document):
+            caption = found.lexemes["options"].get("caption")
+            if caption:
+                yield Region(found.start, found.end, (found.lexemes["arguments"], caption), self._include)
 
     def run(self, line: int) -> None:
         """Run the example that begins at ``line``, and before it those above that did not run yet.
@@ -109,13 +128,19 @@ class Page:
         """
         while self._left and self._left[0].line <= line:
             example = self._left.pop(0)
+            if self._failed:
+                self._outcomes[example.line] = AssertionError(f"not run: {self.path}:{self._failed} failed before")
+                continue
             before = Path.cwd()
             os.chdir(self._working)
             try:
                 example.evaluate()
                 self._outcomes[example.line] = None
+            except SkipTest as reason:
+                self._outcomes[example.line] = reason
             except (Exception, SystemExit) as error:
                 self._outcomes[example.line] = error
+                self._failed = example.line
             finally:
                 os.chdir(before)
         outcome = self._outcomes[line]
@@ -165,6 +190,10 @@ class Page:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(example.parsed)
 
+    def _include(self, example: Example) -> None:
+        source, target = example.parsed
+        shutil.copy(self.path.parent / source, self._working / target)
+
     def _provide(self, text: str) -> None:
         """Bring what an example names and neither it nor one above it makes."""
         made = set(re.findall(r"""(?:--out|-o)[ =](\S+)|finetune\(\w+, "([^"]+)"\)""", text))
@@ -174,7 +203,7 @@ class Page:
 
 
 NAMES = re.compile(
-    r"(?<![\w/.-])(photos(?=/)|labelled(?=/)|RUN\b|runs/[\w-]+|[a-z]+\.jpg|[a-z]+\.sqlite|model\.gguf"
+    r"(?<![\w/.-])(photos(?=/)|labelled(?=/)|RUN\b|FOLDER(?=/)|runs/[\w-]+|[a-z]+\.jpg|[a-z]+\.sqlite|model\.gguf"
     r"|differences\.csv|looks\.(?:csv|json)|my-templates\.txt)"
 )
 
@@ -196,13 +225,17 @@ class Block:
         return f"{self.page.relative_to(ROOT).as_posix()}:{self.line}"
 
 
-def blocks() -> list[Block]:
-    """Return every example of every page."""
+def blocks(paths: Sequence[Path] | None = None) -> list[Block]:
+    """Return every example of ``paths``, by default of every page.
+
+    Raises:
+        ValueError: a mark gives no reason.
+    """
     found = []
-    for path in pages():
+    for path in pages() if paths is None else paths:
         marked = False
-        for example in Page(path, ROOT, lambda *_: None, {})._left:
-            if isinstance(example.parsed, tuple):  # a mark
+        for example in Page(path, ROOT, lambda *_: None, {}).examples:
+            if isinstance(example.region.evaluator, Skipper):
                 marked = True
                 if example.parsed[0] != "next" or not (example.parsed[1] or "").strip("\"' "):
                     raise ValueError(f'{path}:{example.line}: write % skip: next "the reason"')
@@ -242,6 +275,8 @@ class Kit:
                 shutil.copy(picture, folder)
         elif name == "RUN" or name.startswith("runs/"):
             shutil.copytree(self._run(), target)
+        elif name == "FOLDER":
+            self._evaluate(target)
         elif name == "model.gguf":
             target.symlink_to(resolve("gemma3-270m"))
         elif name.endswith(".sqlite"):
@@ -253,7 +288,7 @@ class Kit:
             target.write_text(TEXTS[name])
 
     def _photos(self) -> Path:
-        """Ten captioned pictures as JPEG, and the table ``captions.csv``."""
+        """Twelve captioned pictures as JPEG, and the table ``captions.csv``."""
         photos = self.folder / "photos"
         if not photos.exists():
             photos.mkdir(parents=True)
@@ -264,9 +299,9 @@ class Kit:
             with (photos / "captions.csv").open("w", newline="", encoding="utf-8") as file:
                 table = csv.writer(file)
                 table.writerow(["image", "caption"])
-                for number, (caption, image) in enumerate(list(rows.items())[:10]):
-                    Image.open(image).convert("RGB").save(photos / f"{number}.jpg")
-                    table.writerow([f"{number}.jpg", caption])
+                for number, (caption, image) in enumerate(list(rows.items())[:12]):
+                    Image.open(image).convert("RGB").save(photos / f"{number:02}.jpg")
+                    table.writerow([f"{number:02}.jpg", caption])
         return photos
 
     def _run(self) -> Path:
@@ -278,8 +313,39 @@ class Kit:
             finetune(config, run)
         return run
 
+    def _evaluate(self, target: Path) -> None:
+        data = self._photos() / "captions.csv"
+        subprocess.run(
+            ["pcclip", "evaluate", "--model", self._run(), "--data", data, "--out", target],
+            env=self.environment, capture_output=True, check=True,
+        )  # fmt: skip
 
-def environment(scripts: Sequence[Path] = ()) -> dict[str, str]:
+
+def environment() -> dict[str, str]:
     """Return an environment in which ``pcclip`` is the one that is tested."""
-    path = [*map(str, scripts), sysconfig.get_path("scripts"), os.environ["PATH"]]
-    return {**os.environ, "PATH": os.pathsep.join(path), "HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
+    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1", "COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
+
+
+def environment_of_its_own(folder: Path) -> dict[str, str]:
+    """Return an environment to install packages into, which has all that this one has, and asks no index.
+
+    It is what ``python -m venv`` and ``pip install`` of these packages would have made.
+    """
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    (site,) = (folder / "lib").glob("python*/site-packages")
+    (site / "borrowed.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+    for name in ("pcclip", "pytest", "hatchling", "twine"):
+        script = Path(sysconfig.get_path("scripts"), name).read_text()
+        copy = folder / "bin" / name
+        copy.write_text(f"#!{python}\n{script.partition(chr(10))[2]}")
+        copy.chmod(0o755)
+    offline = {
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    variables = {**environment(), **offline, "VIRTUAL_ENV": str(folder)}
+    return {**variables, "PATH": os.pathsep.join([str(folder / "bin"), variables["PATH"]])}

@@ -47,11 +47,12 @@ def option(name: str, info: FieldInfo, prefix: str = "", **settings: Any) -> cli
     declaration = f"--{flag}"
     settings |= {"help": _sentence(info.description or ""), "required": info.is_required()}
     if not info.is_required() and info.default is not None:
-        settings |= {"default": info.get_default(call_default_factory=True), "show_default": True}
+        default = info.get_default(call_default_factory=True)
+        settings |= {"default": default.value if isinstance(default, Enum) else default, "show_default": True}
     if annotation is bool:
         if info.default is not None:  # None is neither on nor off; and click's own words repeat the flag's name
-            default = "on" if info.default else "off"
-            settings |= {"show_default": False, "help": f"{settings['help']}  [default: {default}]"}
+            switch = "on" if info.default else "off"
+            settings |= {"show_default": False, "help": f"{settings['help']}  [default: {switch}]"}
         return click.Option([f"{declaration}/--no-{flag}"], **{"default": None, **settings})
     if typing.get_origin(annotation) in (list, tuple):
         item = (typing.get_args(annotation) or (str,))[0]

@@ -1,4 +1,4 @@
-"""Two directives that write the command reference from the program itself: its commands, and its plugins' options.
+"""Directives that write pages from the program itself: its commands, its plugins' options, what it generates.
 
 sphinx-click knows neither commands that are imported late nor flags that depend on other flags.
 """
@@ -6,7 +6,9 @@ sphinx-click knows neither commands that are imported late nor flags that depend
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +17,7 @@ from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 
 from pcclip.plugins import KINDS, registry
+from pcclip.scaffold import new_plugin
 from pcclip_cli.fields import options_of
 from pcclip_cli.main import main
 
@@ -44,6 +47,20 @@ class PluginOptions(Directive):
             and (model := registry().options_model(kind, plugin.spec.names[0])) is not None
             and (options := options_of(model, flag := FLAGS.get(kind, kind)))
         ]
+
+
+class Generated(Directive):
+    """``{pcclip-new} KIND NAME FILE``: a file of the package that ``pcclip plugins new KIND NAME`` writes."""
+
+    required_arguments = 3
+
+    def run(self) -> Sequence[nodes.Node]:
+        kind, name, file = self.arguments
+        with tempfile.TemporaryDirectory() as folder:
+            text = (new_plugin(kind, name, folder) / file).read_text("utf-8")
+        code = nodes.literal_block(text, text, language={".toml": "toml", ".py": "python"}[Path(file).suffix])
+        caption = nodes.caption("", "", nodes.Text(file))
+        return [nodes.container("", caption, code, literal_block=True, classes=["literal-block-wrapper"])]
 
 
 def _commands(group: click.Group, path: str) -> Iterator[nodes.section]:
@@ -99,5 +116,6 @@ def _section(identity: str, title: str, parts: Sequence[nodes.Node]) -> nodes.se
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives."""
     app.add_directive("pcclip-commands", Commands)
+    app.add_directive("pcclip-new", Generated)
     app.add_directive("pcclip-plugin-options", PluginOptions)
     return {"parallel_read_safe": True}
