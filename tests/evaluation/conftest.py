@@ -16,7 +16,7 @@ def hash_backbone() -> Iterator[None]:
     plugins = registry()._plugins["embedder"]
     plugins["hash"] = [Plugin(EmbedderSpec(name="hash", target="pcclip.testing:HashEmbedder"), "tests", "1")]
     yield
-    del plugins["hash"]
+    plugins.pop("hash", None)
 
 
 @pytest.fixture(scope="session")
