@@ -20,8 +20,6 @@ class Votes(Strategy):
 
     needs = frozenset({"comparatives"})
 
-    needs = frozenset({"comparatives"})
-
     def __init__(self, options: VotesOptions) -> None:
         self.options = options
 
