@@ -22,6 +22,7 @@ from pcclip.encoding import TextPass, resolve_precision
 from pcclip.errors import RunError
 from pcclip.faults import blaming, who
 from pcclip.interfaces import Embedder, Loss
+from pcclip.memory import freed_memory_kept
 from pcclip.negatives import FalseNegatives, HardNegatives
 from pcclip.objective import losses_of, names_of, values_of
 from pcclip.optimizing import gradient_norm, is_finite, make_optimizer, set_learning_rate
@@ -98,6 +99,7 @@ def train(
         if resumed:
             log.info("going on from step %d of %d", resumed, schedule.steps)
         with (
+            freed_memory_kept(),
             _watching(metrics, config, resumed, identity, together) as watchers,
             (progress or NoProgress()).task("Training", total=schedule.steps, unit="step", done=resumed) as task,
         ):
