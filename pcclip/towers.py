@@ -1,17 +1,25 @@
-"""What embedders share: pictures on white, the hash of a tower, and where it runs."""
+"""What embedders share: pictures on white, the hash of a tower, where it runs, and errors in reading it back."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from safetensors import SafetensorError
 from torch import Tensor
 
-from pcclip.errors import UsageError
+from pcclip.errors import RunError, UsageError
+
+# what reading a damaged or foreign model raises: files, safetensors, load_state_dict, entries of its configuration
+_UNREADABLE = (
+    OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, AssertionError
+)  # fmt: skip
 
 
 def on_white(image: Image.Image) -> Image.Image:
@@ -73,3 +81,28 @@ def pick_device(name: str) -> torch.device:
         first = str(error).strip().split("\n")[0]
         raise UsageError(f"device {name!r} cannot be used here: {first}", "Use auto or cpu.") from None
     return device
+
+
+@contextmanager
+def reading_model(kind: str, folder: Path, config: Mapping[str, object], format_: int) -> Iterator[None]:
+    """Let what goes wrong in reading a saved model be one error that names its folder.
+
+    Args:
+        kind: the name of the kind of model, such as ``mini``.
+        folder: where it was saved.
+        config: what its ``save`` returned; its ``format`` is checked.
+        format_: the only format that is read.
+
+    Raises:
+        RunError: the model was written in another format, or cannot be read.
+    """
+    if config.get("format") != format_:
+        raise RunError(
+            f"{folder}: written as format {config.get('format')!r} of {kind}, this pcclip reads {format_}",
+            "Install the version of pcclip that wrote it; its number is in run.json.",
+        )
+    try:
+        yield
+    except _UNREADABLE as error:
+        cause = str(error).strip().split("\n")[0]
+        raise RunError(f"{folder}: this is no readable {kind} model: {cause}") from error

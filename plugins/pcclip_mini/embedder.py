@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from pcclip.errors import RunError, UsageError
+from pcclip.errors import UsageError
 from pcclip.files import new_file, write_text
 from pcclip.interfaces import Embedder, Tokens
-from pcclip.towers import pick_device, tensor_hash
+from pcclip.towers import pick_device, reading_model, tensor_hash
 from pcclip_mini import bridge, image_tower, text_tower, weights
 from pcclip_mini.image_tower import ImageTower
 from pcclip_mini.options import MiniOptions
@@ -162,13 +161,8 @@ class MiniEmbedder(Embedder):
             RunError: a file is missing or damaged, or was written in another format.
             UsageError: there is no such device.
         """
-        if config.get("format") != _FORMAT:
-            raise RunError(
-                f"{folder}: written as format {config.get('format')!r} of mini, this pcclip reads {_FORMAT}",
-                "Install the version of pcclip that wrote it; its number is in run.json.",
-            )
         place = pick_device(device)
-        try:
+        with reading_model("mini", folder, config, _FORMAT):
             text_config = config["text"]
             assert isinstance(text_config, Mapping)
             images, texts = ImageTower(), TextTower(text_config["shape"], image_tower.DIM)
@@ -176,9 +170,6 @@ class MiniEmbedder(Embedder):
             for prefix, tower in (("image.", images), ("text.", texts)):
                 tower.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
             tokenizer = TextTokenizer((folder / "tokenizer.json").read_text("utf-8"))
-        except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, AssertionError) as error:
-            cause = str(error).strip().split("\n")[0]
-            raise RunError(f"{folder}: this is no readable mini model: {cause}") from error
         embedder = cls.__new__(cls)
         batch_size = config.get("image_batch_size")
         embedder._assemble(images, texts, tokenizer, place, batch_size if isinstance(batch_size, int) else 16)

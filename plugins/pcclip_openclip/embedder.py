@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import open_clip
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pcclip.errors import RunError
 from pcclip.files import new_file
 from pcclip.interfaces import Embedder, Tokens
-from pcclip.towers import pick_device, tensor_hash
+from pcclip.towers import pick_device, reading_model, tensor_hash
 from pcclip_openclip import architecture, own_form, pictures, pretrained, tokens, transformers_form
 from pcclip_openclip.options import OpenClipOptions
 from pcclip_openclip.text import TextSide
@@ -176,22 +175,14 @@ class OpenClipEmbedder(Embedder):
             RunError: a file is missing or damaged, or was written in another format.
             UsageError: there is no such device.
         """
-        if config.get("format") != _FORMAT:
-            raise RunError(
-                f"{folder}: written as format {config.get('format')!r} of openclip, this pcclip reads {_FORMAT}",
-                "Install the version of pcclip that wrote it; its number is in run.json.",
-            )
         place = pick_device(device)
         about: dict[str, Any] = {key: value for key, value in config.items() if key not in ("open_clip", "tokenizer")}
-        try:
+        with reading_model("open_clip", folder, config, _FORMAT):
             tokenizer = tokens.build(about["model"]["text_cfg"], folder, hub=False)
             model = architecture.build(about["model"], folder)
             model.load_state_dict(load_file(folder / _WEIGHTS))
             embedder = cls.__new__(cls)
             embedder._assemble(model, tokenizer, about, place)
-        except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
-            cause = str(error).strip().split("\n")[0]
-            raise RunError(f"{folder}: this is no readable open_clip model: {cause}") from error
         if config.get("tokenizer") != tokenizer.fingerprint():
             raise RunError(
                 f"{folder}: the tokenizer is not the one the model was saved with",
