@@ -35,6 +35,18 @@ def image_embeddings(embedder: Embedder, images: Sequence[Image]) -> FloatArray:
     return unit_rows(embedder, rows, len(images), what)
 
 
+def prepared(embedder: Embedder, image: Image) -> Image:
+    """Return the picture as small as the image tower reads it.
+
+    Raises:
+        PluginError: the embedder failed, or returned no picture.
+    """
+    with blaming(who("embedder", embedder), "preparing a picture"):
+        small = embedder.prepare(image)
+        small.load()
+    return small
+
+
 def tokens(embedder: Embedder, texts: Sequence[str]) -> Tokens:
     """Return the texts as tokens.
 

@@ -25,12 +25,13 @@ from pcclip.errors import RunError
 from pcclip.files import cache_folder, make_writable_folder, new_file, write_text
 from pcclip.interfaces import Embedder
 from pcclip.progress import NoProgress, Progress
+from pcclip.threads import available_cores
 from pcclip.types import FloatArray, Quarantined
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-BATCH = 16  # two batches of decoded pictures are in memory at a time
+_MOST_DECODERS = 16
 _TABLES = """
 CREATE TABLE IF NOT EXISTS file (
     path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, digest BLOB NOT NULL
@@ -174,7 +175,7 @@ def embed(
 
     todo = list(fresh.items())
     with (progress or NoProgress()).task("Embedding pictures", len(paths), "picture", len(paths) - len(todo)) as task:
-        for batch in _decoded(paths, todo):
+        for batch in _decoded(embedder, paths, todo):
             good = [
                 (digest, positions, image) for digest, positions, image in batch if not isinstance(image, PictureError)
             ]
@@ -217,19 +218,20 @@ def write_embeddings(path: Path, embedded: EmbeddedFiles) -> Path:
 
 
 def _decoded(
-    paths: Sequence[Path], todo: list[tuple[bytes, list[int]]]
+    embedder: Embedder, paths: Sequence[Path], todo: list[tuple[bytes, list[int]]]
 ) -> Iterator[list[tuple[bytes, list[int], Image | PictureError]]]:
-    """Yield batches of decoded pictures; the next batch is decoded while the last one is embedded."""
+    """Yield batches of pictures, decoded and prepared; the next batch is, while the last one is embedded."""
 
     def decode(item: tuple[bytes, list[int]]) -> tuple[bytes, list[int], Image | PictureError]:
         digest, positions = item
         try:
-            return digest, positions, open_picture(paths[positions[0]])
+            return digest, positions, boundary.prepared(embedder, open_picture(paths[positions[0]]))
         except PictureError as error:
             return digest, positions, error
 
-    batches = [todo[start : start + BATCH] for start in range(0, len(todo), BATCH)]
-    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="decode") as pool:
+    size = embedder.image_batch_size
+    batches = [todo[start : start + size] for start in range(0, len(todo), size)]
+    with ThreadPoolExecutor(max_workers=min(available_cores(), _MOST_DECODERS), thread_name_prefix="decode") as pool:
         waiting = [pool.submit(decode, item) for item in batches[0]] if batches else []
         for following in [*batches[1:], []]:
             current, waiting = waiting, [pool.submit(decode, item) for item in following]

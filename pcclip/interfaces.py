@@ -98,6 +98,20 @@ class Embedder(ABC):
     def embed_images(self, images: Sequence[Image]) -> FloatArray:
         """Return (n, dim) unit rows for n decoded pictures of any mode and size."""
 
+    @property
+    def image_batch_size(self) -> int:
+        """How many pictures ``embed_images`` is given at once."""
+        return 16
+
+    def prepare(self, image: Image) -> Image:
+        """Return a picture that has the same embedding, of the size that the image tower reads.
+
+        Called on worker threads while ``embed_images`` runs on another batch, so that large pictures are made small
+        as soon as they are decoded. By default the picture as it is: right, but slower, and whole batches of large
+        pictures lie in memory.
+        """
+        return image
+
     @abstractmethod
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Tokenize on the CPU, cut to ``context_length``; special-looking text is plain text."""

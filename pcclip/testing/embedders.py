@@ -6,6 +6,7 @@ import json
 import pickle
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -80,6 +81,18 @@ class EmbedderContract(Contract):
         require_equal(single, rows, "embeddings one by one against a batch", self.tolerance)
         require_equal(embedder.embed_images(images[::-1])[::-1], rows, "embeddings in another order", self.tolerance)
         require(np.abs(rows[0] - rows[-1]).max() > self.tolerance, "two different pictures have the same embedding")
+
+    def test_a_prepared_picture_has_the_same_row(self) -> None:
+        """Pictures prepared on several threads at once have the rows of the originals, which stay as they were."""
+        embedder, images = self.shared(), self.images()
+        size = embedder.image_batch_size
+        require(isinstance(size, int) and size > 0, f"image_batch_size is {size!r}, not a positive number")
+        before = [image.tobytes() for image in images]
+        with ThreadPoolExecutor(4) as pool:
+            prepared = list(pool.map(embedder.prepare, images * 4))
+        require([image.tobytes() for image in images] == before, "prepare changes the picture it is given")
+        rows = np.tile(embedder.embed_images(images), (4, 1))
+        require_equal(embedder.embed_images(prepared), rows, "embeddings of prepared pictures", self.tolerance)
 
     def test_texts_become_unit_rows(self) -> None:
         """Texts become (n, dim) unit rows, float32, also an empty one; no text becomes no row."""

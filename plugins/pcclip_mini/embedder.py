@@ -19,7 +19,7 @@ from pcclip.towers import pick_device, reading_model, tensor_hash
 from pcclip_mini import bridge, image_tower, text_tower, weights
 from pcclip_mini.image_tower import ImageTower
 from pcclip_mini.options import MiniOptions
-from pcclip_mini.pictures import PREPROCESSING, to_tensor
+from pcclip_mini.pictures import PREPROCESSING, square, to_tensor
 from pcclip_mini.text_tower import TextTokenizer, TextTower
 
 if TYPE_CHECKING:
@@ -106,6 +106,13 @@ class MiniEmbedder(Embedder):
                 rows = self._images(pixels.to(self._device)).cpu().numpy()
                 out[start : start + len(rows)] = rows
         return out
+
+    @property
+    def image_batch_size(self) -> int:
+        return self._image_batch_size
+
+    def prepare(self, image: Image) -> Image:
+        return square(image)
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         return self._tokenizer(texts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +82,7 @@ class OpenClipEmbedder(Embedder):
         self._text = TextSide(model, tokenizer.context_length, tokenizer.pad_id)
         for parameter in set(model.parameters()) - set(self._text.parameters().values()):
             parameter.requires_grad_(False)  # the logit scale, and CoCa's decoder
-        self._transform: Callable[[Image], Tensor] = pictures.transform(about["preprocessing"])
+        self._resize, self._transform = pictures.transforms(about["preprocessing"])
         self._image_fingerprint: str | None = None
 
     @property
@@ -118,13 +118,20 @@ class OpenClipEmbedder(Embedder):
 
     def embed_images(self, images: Sequence[Image]) -> FloatArray:
         out = np.empty((len(images), self.dim), np.float32)
-        size = self._about["image_batch_size"]
+        size = self.image_batch_size
         with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
             for start in range(0, len(images), size):
                 pixels = torch.stack([self._transform(image) for image in images[start : start + size]])
                 rows = nn.functional.normalize(self._model.encode_image(pixels.to(self._device)), dim=-1)
                 out[start : start + len(rows)] = rows.cpu().numpy()
         return out
+
+    @property
+    def image_batch_size(self) -> int:
+        return int(self._about["image_batch_size"])
+
+    def prepare(self, image: Image) -> Image:
+        return self._resize(image)
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         return self._tokenizer(texts)

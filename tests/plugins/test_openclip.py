@@ -32,6 +32,7 @@ from pcclip_openclip import architecture, packed, pretrained
 from pcclip_openclip.embedder import OpenClipEmbedder
 from pcclip_openclip.names import NAMES
 from pcclip_openclip.options import OpenClipOptions
+from pcclip_openclip.pictures import transforms
 
 TEXTS = (
     "a cat",
@@ -286,6 +287,15 @@ def test_fingerprints_change_exactly_when_they_should(shelf: Path) -> None:
     same._image_fingerprint = None
     assert same.image_fingerprint != image
     assert same.text_fingerprint == text
+
+
+@pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
+def test_a_prepared_picture_becomes_the_same_numbers(mode: str) -> None:
+    small, whole = transforms({"size": 32, "resize_mode": mode, "fill_color": 255})
+    for picture in pictures():
+        prepared = small(picture)
+        assert prepared.size == (32, 32)
+        torch.testing.assert_close(whole(prepared), whole(picture), rtol=0, atol=0)
 
 
 def test_a_config_beside_the_weights_is_obeyed(shelf: Path, tmp_path: Path) -> None:

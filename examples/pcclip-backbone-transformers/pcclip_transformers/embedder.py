@@ -107,6 +107,10 @@ class TransformersEmbedder(Embedder):
                 out[start : start + len(rows)] = rows.cpu().numpy()
         return out
 
+    @property
+    def image_batch_size(self) -> int:
+        return self._batch_size
+
     def _pixels(self, picture: Image) -> Tensor:
         pixels: Tensor = self._pictures(picture, return_tensors="pt")["pixel_values"]
         return pixels
