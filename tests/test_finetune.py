@@ -5,41 +5,22 @@ from __future__ import annotations
 import csv
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from cutting import SETTINGS, flags, kill_when
 from PIL import Image
 
 import pcclip
 from pcclip.data import read, read_quarantine
 from pcclip.errors import DataError, RunError, UsageError
 from pcclip_cli.main import main
-
-SETTINGS = {
-    "data": "scenes:60",
-    "backbone": "mini",
-    "captioner": "template",
-    "pairs": 60,
-    "eval_pairs": 20,
-    "batch_size": 16,
-    "max_steps": 6,
-    "checkpoint_every": 2,
-}
-
-
-def flags(**changes: object) -> list[str]:
-    return [
-        part for key, value in {**SETTINGS, **changes}.items() for part in (f"--{key.replace('_', '-')}", str(value))
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -154,20 +135,6 @@ def test_other_settings_in_its_folder_are_refused(finished: Path) -> None:
         pcclip.finetune(pcclip.make_config(**{**SETTINGS, "pairs": 61}), finished)
 
 
-def kill_when(command: list[str], ready: Callable[[], bool]) -> None:
-    """Start a command, and kill it with SIGKILL as soon as ``ready``."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        deadline = time.monotonic() + 240
-        while not ready():
-            assert process.poll() is None, process.stderr.read() if process.stderr else ""
-            assert time.monotonic() < deadline, "the moment to kill it never came"
-            time.sleep(0.01)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-
-
 def test_killed_while_training_it_ends_in_the_same_weights(finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "cut"
     command = [sys.executable, "-m", "pcclip_cli", "finetune", *flags(), "--out", str(out), "-q"]
@@ -179,57 +146,6 @@ def test_killed_while_training_it_ends_in_the_same_weights(finished: Path, tmp_p
              for line in (out / "metrics.jsonl").read_text().splitlines()]  # fmt: skip
     assert [record["step"] for record in strip] == [1, 2, 3, 4, 5, 6]
     assert json.loads((out / "evaluation.json").read_text()) == json.loads((finished / "evaluation.json").read_text())
-
-
-def test_killed_with_everything_on_it_ends_in_the_same_weights(tmp_path: Path) -> None:
-    extra = ["--keep-best", "--log-to", "tensorboard", "--loss-retain-target", "images"]
-    settings = flags(
-        loss="contrastive+0.5*retain+0.2*antisymmetry", train="lora", chunk_size=5, eval_every=2, patience=9,
-        false_negatives="mask", hard_negatives=0.25, keep_checkpoints=1, weight_decay=0.1, schedule="cosine",
-    )  # fmt: skip
-
-    def command(out: Path) -> list[str]:
-        return [sys.executable, "-m", "pcclip_cli", "finetune", *settings, *extra, "--out", str(out), "-q"]
-
-    cut, whole = tmp_path / "cut", tmp_path / "whole"
-    kill_when(command(cut), (cut / "checkpoints" / "step-00000004").exists)
-    subprocess.run(command(cut), check=True)
-    subprocess.run(command(whole), check=True)
-    assert (cut / "model/model.safetensors").read_bytes() == (whole / "model/model.safetensors").read_bytes()
-    assert json.loads((cut / "evaluation.json").read_text()) == json.loads((whole / "evaluation.json").read_text())
-    assert list((cut / "tensorboard").iterdir())
-    record = json.loads((whole / "run.json").read_text())
-    assert record["stages"]["train"]["kept"] in (2, 4, 6)
-    assert record["stages"]["embed"]["validation"] >= 2
-    assert pcclip.load(whole).embedder.image_fingerprint == pcclip.registry().embedder("mini").image_fingerprint
-
-
-def test_killed_while_describing_with_a_language_model_it_ends_in_the_same_weights(tmp_path: Path) -> None:
-    # one thread: several wait for each other where tests share the cores
-    settings = flags(captioner="llama", pairs=40, eval_pairs=12, max_steps=2, data="scenes:40", threads=1)
-
-    def command(out: Path) -> list[str]:
-        return [sys.executable, "-m", "pcclip_cli", "finetune", *settings, "--captioner-chunk-size", "16",
-                "--out", str(out), "-q"]  # fmt: skip
-
-    def described(out: Path) -> list[tuple[str, ...]]:
-        if not (out / "comparatives.sqlite").exists():
-            return []
-        with closing(sqlite3.connect(out / "comparatives.sqlite", timeout=60)) as store:
-            try:
-                return store.execute("SELECT pair, text, reason, created FROM comparatives ORDER BY pair").fetchall()
-            except sqlite3.OperationalError:  # the table is about to be made
-                return []
-
-    cut, whole = tmp_path / "cut", tmp_path / "whole"
-    kill_when(command(cut), lambda: len(described(cut)) >= 16)
-    before = described(cut)
-    assert 16 <= len(before) < 52
-    subprocess.run(command(cut), check=True)
-    assert [row for row in described(cut) if row[0] in {old[0] for old in before}] == before, "described again"
-    subprocess.run(command(whole), check=True)
-    assert [row[:3] for row in described(cut)] == [row[:3] for row in described(whole)]
-    assert (cut / "model/model.safetensors").read_bytes() == (whole / "model/model.safetensors").read_bytes()
 
 
 def test_predict_compare_and_rank_with_the_finished_model(finished: Path, tmp_path: Path) -> None:
@@ -251,7 +167,8 @@ def test_predict_compare_and_rank_with_the_finished_model(finished: Path, tmp_pa
         assert set(row["scores"]) == set(labels.split(","))
         assert row["label"] == max(row["scores"], key=row["scores"].get)
         assert all(-1 <= score <= 1 for score in row["scores"].values())
-    table = CliRunner().invoke(main, ["rank", "a red shape", *images, "--model", str(finished)])
+    rank = ["rank", "a red shape", *images, "--model", str(finished)]
+    table = CliRunner().invoke(main, rank, env={"COLUMNS": None})
     assert table.exit_code == 0, table.output
     assert all(Path(image).name in table.stdout for image in images)
     compared = CliRunner().invoke(

@@ -7,6 +7,7 @@ import functools
 import io
 import json
 import logging
+import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 
+_NO_FOLDING = 10_000
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # turn the direction of what follows
 
 
@@ -131,7 +133,10 @@ def print_rows(rows: Sequence[Mapping[str, Any]], format_: str, title: str | Non
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None, *, error: bool = False) -> None:
-    """Print rows with the same keys as a table, to stdout or stderr; numbers on the right."""
+    """Print rows with the same keys as a table, to stdout or stderr; numbers on the right.
+
+    On a terminal long texts are folded at its width.
+    """
     if not rows:
         return
     from rich import box
@@ -144,8 +149,10 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str | None = None, *, 
         table.add_column(key, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row.values()))
-    out = Console(file=sys.stderr if error else sys.stdout, highlight=False)
-    out.print(table)
+    stream = sys.stderr if error else sys.stdout
+    # for another program a row is a line, however long the paths in it
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _NO_FOLDING
+    Console(file=stream, highlight=False, width=width).print(table)
 
 
 def print_sweep(sweep: AlphaSweep) -> None:
