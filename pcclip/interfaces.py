@@ -395,9 +395,12 @@ class Strategy(ABC):
     Attributes:
         needs: fields of :class:`pcclip.types.ClassKnowledge` that it cannot do without: ``comparatives``,
             ``descriptions``, ``support``. A captioner, where one was chosen, is asked for these.
+        reads: fields that it makes use of where they are there, beside ``needs``. Whoever brings another one is told
+            that it is not read.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    reads: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def fit(self, embedder: Embedder, knowledge: ClassKnowledge) -> Classifier:

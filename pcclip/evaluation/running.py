@@ -25,6 +25,7 @@ from pcclip.evaluation.tables import write_csv
 from pcclip.evaluation.view import Estimate, Found, ReadyTask, View
 from pcclip.files import cache_folder, make_writable_folder, write_text
 from pcclip.interfaces import Embedder
+from pcclip.knowledge import unread
 from pcclip.plugins import registry
 from pcclip.progress import NoProgress, Progress
 from pcclip.report import write_report
@@ -126,6 +127,10 @@ def _require(settings: EvaluateSettings) -> None:
     registry().parse_options("captioner", settings.captioner, settings.captioner_options)
     for name in settings.strategy:
         registry().parse_options("strategy", name, settings.strategy_options.get(name, {}))
+    brought = {"comparatives": settings.differences, "descriptions": settings.descriptions}
+    taken = settings.strategy if not settings.measures or "strategies" in settings.measures else ()
+    for sentence in unread(taken, [name for name, file in brought.items() if file is not None]):
+        log.warning("%s", sentence)
     idle = sorted(set(settings.strategy_options) - set(settings.strategy))
     if idle:
         raise UsageError(f"there are options of the strategy {idle[0]!r}, which is not taken")
