@@ -119,5 +119,7 @@ def _forgetting(
             differences = np.mean([spread[model, name, ""] - spread[baseline, name, ""] for name in there], axis=0)
             one = Estimate("forgetting", part, float(np.mean(changes)), known[model, there[0], ""].n)
             same = replace(one, value=0.0)
-            found.append((_result(task, model, one, differences), _compared(task, one, model, baseline, same, differences)))
+            found.append(
+                (_result(task, model, one, differences), _compared(task, one, model, baseline, same, differences))
+            )
     return found

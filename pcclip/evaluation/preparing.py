@@ -258,7 +258,7 @@ def _with_confusable(
             texts = [(a, b, task.class_difference(ready.classes[a], ready.classes[b])) for a, b in both]
             found, failed = [ClassComparative(names[a], names[b], text) for a, b, text in texts if text], []
     except PcclipError as error:
-        return replace(ready, problems=(*ready.problems, _problem(task, "strategies", str(error))))
+        return replace(ready, problems=(*ready.problems, _problem(task, "strategies", error.line)))
     failures = _failures(task, "strategies", failed)
     return replace(ready, confusable=tuple(found), problems=(*ready.problems, *failures))
 
@@ -274,7 +274,7 @@ def _with_descriptions(ready: ReadyTask, settings: EvaluateSettings, progress: P
         found = write_descriptions(names, settings.captioner, settings.captioner_options, progress)
         return replace(ready, descriptions=found)
     except PcclipError as error:
-        return replace(ready, problems=(*ready.problems, _problem(ready.task, "strategies", str(error))))
+        return replace(ready, problems=(*ready.problems, _problem(ready.task, "strategies", error.line)))
 
 
 def _needed(settings: EvaluateSettings, field: str) -> bool:

@@ -98,7 +98,7 @@ def evaluate(
     own = OwnData(
         str(data or ""),
         dict(data_options or {}),
-        tuple(parse_sentence(one) if isinstance(one, str) else one for one in attributes),
+        _attributes(attributes),
         max_bad_fraction,
         None if attributes_file is None else Path(attributes_file),
     )
@@ -137,6 +137,15 @@ def _require(settings: EvaluateSettings) -> None:
     for name in settings.measures:
         if name not in GROUPS:
             raise UsageError(f"no group of measures is called {name!r}", f"There are: {', '.join(GROUPS)}")
+
+
+def _attributes(given: Sequence[Attribute | str]) -> tuple[Attribute, ...]:
+    found = tuple(parse_sentence(one) if isinstance(one, str) else one for one in given)
+    names = [attribute.name for attribute in found]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"the attribute {twice[0]!r} has sentences twice", "Give each attribute its sentences once.")
+    return found
 
 
 def _suite(suite: Suite | str | Path | None, own: OwnData, download: bool) -> Suite:
@@ -205,9 +214,8 @@ def _prepare(
                 task = source.load(root, progress)
                 ready = prepare_task(task, embedder, candidates, Writer(captioner, store), settings, progress)
             except PcclipError as error:
-                why = " ".join(filter(None, (error.message, error.hint)))
-                log.warning("task %s is left out: %s", source.name, why)
-                facts.append(TaskFacts(name=source.name, skipped=why))
+                log.warning("task %s is left out: %s", source.name, error.line)
+                facts.append(TaskFacts(name=source.name, skipped=error.line))
                 continue
             facts.append(_facts(ready.task))
             measured.append(_Measured(ready.task, ready.captioner))
@@ -259,7 +267,7 @@ def _take(
                 for estimate in GROUPS[group](view):
                     estimates.append(estimate)
             except PcclipError as error:
-                view.problem(group, str(error))
+                view.problem(group, error.line)
             bar.advance()
     cut = sum(embedder.token_count(text) > embedder.context_length for pairs in one.ready.pairs for text in pairs.texts)
     if cut:

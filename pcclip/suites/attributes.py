@@ -56,7 +56,7 @@ def attribute_of(name: str, more: str, less: str = "", phrase: str = "") -> Attr
     """Return an attribute, with ``less`` made from ``more`` where it is empty and that can be done.
 
     Raises:
-        UsageError: ``less`` is empty and cannot be made, or says the same as ``more``.
+        UsageError: ``less`` is empty and cannot be made, or says the same as ``more``; or the name is taken.
     """
     if not less:
         sides = take_apart(more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pcclip.suites.attributes import read_attributes
 from pcclip.suites.task import MEASURES, Attribute, Protocol, Task, TaskSource
 from pcclip.types import Example
 
+log = logging.getLogger(__name__)
 PROTOCOL = Protocol(seeds=5, pictures=100, pairs=500)
 """500 pairs a draw: each has a text of its own, and all 4,950 pairs of 100 pictures would be as many texts."""
 
@@ -47,7 +49,16 @@ class OwnData(TaskSource):
         found = read(self.data, **(self.options or {}), progress=progress).require(self.max_bad_fraction)
         examples, problems = found.examples, tuple[str, ...]()
         if self.attributes_file is not None:
+            own = _columns(examples)
             examples, problems = read_attributes(self.attributes_file, examples)
+            unsaid = sorted(_columns(examples) - own - {attribute.name for attribute in self.attributes})
+            problems += tuple(
+                f"{self.attributes_file.name}: the attribute {name!r} is not measured: it has no sentences "
+                f"(--sentence '{name}=MORE|LESS|PHRASE')"
+                for name in unsaid
+            )
+        for problem in problems:
+            log.warning("%s", problem)
         return Task(
             self.name,
             measures_that_fit(examples, self.attributes),
@@ -58,6 +69,10 @@ class OwnData(TaskSource):
             source=self.data,
             notes=(*found.notes, *problems),
         )
+
+
+def _columns(examples: Iterable[Example]) -> set[str]:
+    return {name for example in examples for name in example.attributes}
 
 
 def measures_that_fit(examples: Iterable[Example], attributes: Sequence[object]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def strategies(view: View) -> Estimates:
             classifier = boundary.fit(registry().strategy(name, _options(view, name)), view.embedder, knowledge)
             predicted = classifier.predict(view.images[rows]).indices[:, 0]
         except PcclipError as error:
-            view.problem("strategy_top1", str(error), name)
+            view.problem("strategy_top1", error.line, name)
             continue
         view.found.notes += [f"{view.name}, {name}: {note}" for note in classifier.notes]
         right = (predicted == labels).astype(float)

@@ -1,0 +1,143 @@
+"""What a hostile reader of the issue tried: each of these was wrong or silent once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import pcclip
+from pcclip.data import read
+from pcclip.errors import UsageError
+from pcclip.evaluation.document import Evaluation
+from pcclip.evaluation.pairing import draw
+from pcclip.metrics.classification import class_accuracies
+from pcclip.suites import Attribute, Protocol
+from pcclip_cli.main import main
+
+LARGER = "The first image shows a larger animal, while the second image shows a smaller animal."
+
+
+@pytest.fixture(scope="module")
+def animals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of six pictures, one with a name beyond ASCII."""
+    folder = tmp_path_factory.mktemp("animals")
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dög ☃", "fox"):
+        (folder / name).mkdir()
+        for number in range(6):
+            pixels = rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+def evaluate(*args: str | Path) -> Result:
+    done = CliRunner().invoke(main, ["evaluate", "-m", "hash", "--resamples", "100", *map(str, args)])
+    assert "Traceback" not in done.output
+    return done
+
+
+def table(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "a.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_what_is_wrong_in_a_table_of_attributes_is_said_in_the_terminal(animals: Path, tmp_path: Path) -> None:
+    attributes = table(tmp_path, "class,size,age\ncat,1,1\nunicorn,3,3\nfox,nan,2\n")
+    only = ("--data", animals, "--measures", "ranking", "--attributes", attributes)
+    done = evaluate(*only, "--sentence", f"size={LARGER}")
+    assert "no picture of the data has the class 'unicorn' (row 3)" in done.stderr
+    assert "values of 'size' are no finite numbers: 'nan' (row 4)" in done.stderr
+    assert "a.csv: the attribute 'age' is not measured: it has no sentences (--sentence 'age=" in done.stderr
+
+
+def test_a_sentence_about_no_column_lists_the_columns(animals: Path, tmp_path: Path) -> None:
+    attributes = table(tmp_path, "class,size\ncat,1\nfox,2\n")
+    done = evaluate("--data", animals, "--attributes", attributes, "--sentence", f"sizes={LARGER}")
+    assert "'sizes' never varies: no test picture has it; there are: size" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["captions", "classes"])
+def test_an_attribute_does_not_take_the_name_of_another_part(animals: Path, name: str) -> None:
+    done = evaluate("--data", animals, "--sentence", f"{name}={LARGER}")
+    assert done.exit_code == 2
+    assert f"an attribute cannot be called '{name}'" in done.stderr
+    with pytest.raises(UsageError, match="cannot be called"):
+        Attribute(name, "more", "less")
+
+
+def test_sentences_twice_are_wrong_usage(animals: Path) -> None:
+    done = evaluate("--data", animals, *("--sentence", f"size={LARGER}") * 2)
+    assert done.exit_code == 2
+    assert "the attribute 'size' has sentences twice" in done.stderr
+
+
+def test_a_reason_and_its_hint_are_one_line(animals: Path) -> None:
+    done = evaluate("--data", animals, "--measures", "probe")
+    assert "none is left to test on. Bring more labelled pictures, or ask for fewer: --shots 1." in done.stderr
+    assert "\\x0a" not in done.stderr
+
+
+def test_draws_that_hold_all_pairs_are_one_draw() -> None:
+    def pairs(limit: int | None, pictures: int | None = None) -> list[int]:
+        drawn = draw(range(8), lambda i, j: True, Protocol(seeds=5, pictures=pictures, pairs=limit), 0)
+        return [sum(one.seed == seed for one in drawn) for seed in range(5)]
+
+    assert pairs(None) == pairs(28) == pairs(500) == pairs(500, pictures=8) == [28, 0, 0, 0, 0]
+    assert pairs(27) == [27] * 5
+    assert pairs(500, pictures=7) == [21] * 5
+
+
+def test_a_small_data_set_has_no_made_up_standard_error() -> None:
+    found = pcclip.evaluate(["hash"], data="scenes:20", measures="difference", resamples=100)
+    accuracy = next(r for r in found.results if r.measure == "difference_accuracy")
+    assert accuracy.n <= 20 * 19 // 2
+    assert accuracy.standard_error is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "unsaid"),
+    [
+        ("measure = ['ranking']", "measure is no key of a suite", "tuple"),
+        ("limit = 1", "limit: input should be greater than or equal to 2", "at least 1 item"),
+        ("measures = 'ranking'", "measures: input should be a list", "tuple"),
+        (
+            "class_names = {cat = 'pet', fox = 'pet'}",
+            "class_names: 'cat' and 'fox' have the same words, 'pet'",
+            "tuple",
+        ),
+    ],
+)
+def test_a_mistake_in_a_suite_is_said_once_and_in_its_own_words(
+    tmp_path: Path, text: str, said: str, unsaid: str
+) -> None:
+    suite = tmp_path / "suite.toml"
+    suite.write_text(f"[[task]]\nname = 'pets'\ndata = 'pictures'\n{text}\n")
+    done = evaluate("--suite", suite)
+    assert done.exit_code == 2
+    assert f"task 'pets', {said}" in done.stderr
+    assert unsaid not in done.stderr
+
+
+def test_accuracies_of_very_many_classes_need_no_table_of_all() -> None:
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 999, 20000)
+    correct = (rng.random(20000) < 0.5).astype(float)
+    weights = rng.integers(0, 3, (10, 20000)).astype(float)
+    tracemalloc.start()
+    found = class_accuracies(correct, labels, 1000, weights)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6  # a dense table alone is 160 MB
+    of = labels == 17
+    assert found[3, 17] == pytest.approx(np.average(correct[of], weights=weights[3, of]))
+    assert np.isnan(found[:, 999]).all()
