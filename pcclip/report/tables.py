@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from pcclip.evaluation import words
 from pcclip.evaluation.document import Compared, Result, TaskFacts
-from pcclip.report.findings import Effect, Findings
+from pcclip.evaluation.effects import Effect
+from pcclip.report.findings import Findings
 
 
 @dataclass(frozen=True, slots=True)
