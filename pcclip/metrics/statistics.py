@@ -59,7 +59,7 @@ def mean_over(values: Floats, *pictures: NDArray[np.int64], weights: Floats | No
 
 
 def of_resampled_rows(function: Callable[[NDArray[np.int64]], float], pictures: NDArray[np.int64]) -> Statistic:
-    """Return the statistic that computes ``function`` of rows anew for each resample.
+    """Return the statistic that computes ``function`` of rows anew for each resample; NaN where one has no row.
 
     Args:
         function: takes rows into ``pictures``, with repetitions.
@@ -68,7 +68,8 @@ def of_resampled_rows(function: Callable[[NDArray[np.int64]], float], pictures: 
     rows = np.arange(len(pictures))
 
     def statistic(counts: Counts) -> Floats:
-        return np.array([function(np.repeat(rows, of[pictures])) for of in counts])
+        drawn = (np.repeat(rows, of[pictures]) for of in counts)
+        return np.array([function(some) if len(some) else math.nan for some in drawn])
 
     return statistic
 

@@ -136,3 +136,22 @@ def test_accuracies_of_very_many_classes_need_no_table_of_all() -> None:
     of = labels == 17
     assert found[3, 17] == pytest.approx(np.average(correct[of], weights=weights[3, of]))
     assert np.isnan(found[:, 999]).all()
+
+
+@pytest.mark.parametrize("few", [2, 3])
+def test_an_attribute_of_very_few_pictures_is_ranked_by(animals: Path, tmp_path: Path, few: int) -> None:
+    rows = "".join(f"fox/{number}.png,{number}\n" for number in range(few))
+    attributes = table(tmp_path, f"picture,size\n{rows}")
+    done = evaluate("--data", animals, "--attributes", attributes, "--sentence", f"size={LARGER}")
+    assert done.exit_code == 0
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    assert "ranking, average precision, size" in done.stdout
+
+
+def test_a_table_in_another_encoding_says_so(animals: Path, tmp_path: Path) -> None:
+    attributes = tmp_path / "a.csv"
+    attributes.write_bytes("class,size\ndög ☃,1\ncat,2\n".replace("☃", "").encode("latin-1"))
+    done = evaluate(
+        "--data", animals, "--measures", "ranking", "--attributes", attributes, "--sentence", f"size={LARGER}"
+    )
+    assert "a.csv: row 2: not-utf8: " in done.stderr
