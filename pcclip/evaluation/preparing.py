@@ -78,7 +78,11 @@ def prepare_task(
     problems: list[Problem] = []
     facts = None
     if wanted & {"difference", "geometry", "composed"}:
-        described, facts = _caption_pairs(task, writer, settings.seed, progress)
+        described = None
+        try:
+            described, facts = _caption_pairs(task, writer, settings.seed, progress)
+        except PcclipError as error:  # a server that is not there, a model that does not load
+            problems.append(_problem(task, "difference", error.line, "captions"))
         sets += [one for one in (described, class_pairs(task, settings.seed)) if one is not None]
         if facts is not None and facts.asked and described is None:
             message = f"{facts.captioner} described none of {facts.asked} pairs: {facts.rejected}"
@@ -218,7 +222,10 @@ def _with_comparatives(
     label = {ready.words(one): one for one in classes}
     if len(label) < len(classes):
         return ready  # the strategies, which need different words, say so
-    found, failed = describe_classes([*label], pairs, writer.captioner, writer.store, progress)
+    try:
+        found, failed = describe_classes([*label], pairs, writer.captioner, writer.store, progress)
+    except PcclipError as error:
+        return replace(ready, problems=(*ready.problems, _problem(task, "geometry", error.line, "classes")))
     renamed = tuple(ClassComparative(label[one.first], label[one.second], one.text) for one in found)
     return replace(ready, comparatives=renamed, problems=(*ready.problems, *_failures(task, "geometry", failed)))
 

@@ -57,6 +57,7 @@ def evaluate(
     suite: Suite | str | Path | None = None,
     attributes: Sequence[Attribute | str] = (),
     attributes_file: str | Path | None = None,
+    support: str | Path | None = None,
     download: bool = False,
     out: str | Path | None = None,
     device: str = "auto",
@@ -81,6 +82,7 @@ def evaluate(
         attributes: numeric attributes of ``data`` with the sentences about them; a text is read by
             :func:`pcclip.suites.attributes.parse_sentence`.
         attributes_file: table of further attributes of ``data``, by picture or by class.
+        support: labelled pictures beside ``data``: the shots of probes, and what is validated on.
         download: whether a suite may fetch data sets that are missing.
         out: folder for ``evaluation.json``, ``results.csv`` and ``report.html``; None writes nothing.
         device: where models run.
@@ -101,6 +103,7 @@ def evaluate(
         _attributes(attributes),
         max_bad_fraction,
         None if attributes_file is None else Path(attributes_file),
+        None if support is None else str(support),
     )
     wanted = _suite(suite, own, download)
     if out is not None:
@@ -150,13 +153,19 @@ def _attributes(given: Sequence[Attribute | str]) -> tuple[Attribute, ...]:
 
 def _suite(suite: Suite | str | Path | None, own: OwnData, download: bool) -> Suite:
     if suite is None:
+        if download:
+            raise UsageError("only the data sets of a suite can be fetched", "Name one: --suite paper --download")
         if not own.data:
             raise UsageError("there is nothing to measure on", "Name data or a suite: --data DATA, --suite stamps")
         return Suite(own.name, [own])
-    if own.attributes or own.attributes_file is not None:
+    idle = {
+        "attributes": own.attributes or own.attributes_file is not None,
+        "labelled pictures beside": own.support is not None,
+        "columns and a folder of pictures": bool(own.options),
+    }
+    for what in (what for what, given in idle.items() if given):
         raise UsageError(
-            "attributes are of one's own data, and a suite brings its own",
-            "Leave the suite out, or write a suite file.",
+            f"{what} are of one's own data, and a suite brings its own", "Leave the suite out, or write a suite file."
         )
     return suite if isinstance(suite, Suite) else find(suite, download=download)
 

@@ -15,7 +15,7 @@ from pcclip.errors import DataError, PcclipError
 from pcclip.progress import Progress
 from pcclip.suites.attributes import problems_of, read_attributes
 from pcclip.suites.differences import ClassTexts
-from pcclip.suites.own import measures_that_fit
+from pcclip.suites.own import measures_that_fit, of_no_test_class
 from pcclip.suites.schema import TaskTable, read_suite_file
 from pcclip.suites.splitting import split_by_content
 from pcclip.suites.task import Protocol, Suite, Task, TaskSource
@@ -82,6 +82,7 @@ class FileSource(TaskSource):
             share = table.support_fraction
             test, support = self._named("support_fraction", lambda: split_by_content(examples, share))
         labels = {example.label for example in test if example.label}
+        problems += of_no_test_class({*labels, *table.class_names}, support)
         problems += _without_pictures(table.class_names, labels, support)
         for problem in problems:
             log.warning("%s, task %r: %s", self.file.name, self.name, problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import pcclip
-from pcclip.errors import UsageError
+from pcclip.errors import PcclipError, UsageError
 from pcclip.evaluation.pairing import draw
 from pcclip.metrics.classification import class_accuracies
 from pcclip.suites import Attribute, Protocol
 from pcclip_cli.main import main
+from pcclip_template.captioner import TemplateCaptioner
 
 LARGER = "The first image shows a larger animal, while the second image shows a smaller animal."
 
@@ -155,3 +157,66 @@ def test_a_table_in_another_encoding_says_so(animals: Path, tmp_path: Path) -> N
         "--data", animals, "--measures", "ranking", "--attributes", attributes, "--sentence", f"size={LARGER}"
     )
     assert "a.csv: row 2: not-utf8: " in done.stderr
+
+
+def test_labelled_pictures_beside_ones_own_data(animals: Path, tmp_path: Path) -> None:
+    beside = tmp_path / "beside"
+    shutil.copytree(animals, beside)
+    (beside / "fox").rename(beside / "unicorn")
+    for number, picture in enumerate(sorted(beside.rglob("*.png"))):  # other pictures than those to be tested on
+        Image.new("RGB", (6, 6), (number * 10, 90, 7)).save(picture)
+    only = ("--data", animals, "--measures", "probe,strategies", "--shots", "2")
+    done = evaluate(*only, "--support", beside, "--strategy", "comparative", "--strategy-alpha", "auto")
+    assert done.exit_code == 0
+    assert "18 test pictures, 3 classes, 18 labelled beside" in done.stdout
+    assert "accuracy, comparative" in done.stdout
+    assert "6 labelled pictures beside the test are of no class of the test: 'unicorn'" in done.stderr
+    copies = evaluate(*only, "--support", animals)
+    assert "18 labelled pictures beside are test pictures too and left out" in copies.stderr
+    gone = evaluate(*only, "--support", tmp_path / "gone")
+    assert gone.exit_code == 1
+    assert "there is no data at" in gone.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--support", "x"], "labelled pictures beside are of one's own data"),
+        (["--caption-column", "x"], "columns and a folder of pictures are of one's own data"),
+    ],
+)
+def test_a_suite_brings_its_own(args: list[str], said: str) -> None:
+    done = evaluate("--suite", "scenes", *args)
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--weight", "nan"], "weight: input should be a finite number"),
+        (["--download"], "only the data sets of a suite can be fetched"),
+    ],
+)
+def test_what_would_be_taken_in_silence_is_wrong_usage(animals: Path, args: list[str], said: str) -> None:
+    done = evaluate("--data", animals, *args)
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+def test_no_strategy_at_all_is_said(animals: Path) -> None:
+    done = evaluate("--data", animals, "--measures", "strategies", "--strategy", "")
+    assert "not measured on animals0: strategies: no strategy was asked for" in done.stderr
+
+
+def test_a_captioner_that_fails_costs_its_own_measures_only(animals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise PcclipError("the server is gone", "Start it")
+
+    monkeypatch.setattr(TemplateCaptioner, "describe", fail)
+    monkeypatch.setenv("PCCLIP_CACHE", str(animals.parent / "fresh"))
+    done = evaluate("--data", animals, "--measures", "difference,geometry,zero-shot,strategies")
+    assert done.exit_code == 0
+    assert "zero-shot accuracy" in done.stdout
+    for measure in ("difference (captions)", "geometry (classes)", "strategies"):
+        assert f"{measure}: the server is gone. Start it" in done.stderr

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pcclip import boundary
-from pcclip.errors import PcclipError
+from pcclip.errors import DataError, PcclipError
 from pcclip.evaluation.document import Explanation
 from pcclip.evaluation.groups.zero_shot import labelled_rows, note_confusion
 from pcclip.evaluation.pairing import Rows
@@ -26,6 +26,8 @@ def strategies(view: View) -> Estimates:
 
     A strategy with chance in it is taken over several seeds; its confusions and explanations are of the first.
     """
+    if not view.settings.strategy:
+        raise DataError("no strategy was asked for", "Name one or more: --strategy comparative,fudd")
     rows = labelled_rows(view)
     labels, ready = view.labels[rows], view.ready
     names = tuple(map(ready.words, ready.classes))
