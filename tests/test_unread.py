@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 import pcclip
+from pcclip.interfaces import Classifier, Embedder, LinearClassifier, Strategy
 from pcclip.knowledge import unread
-from pcclip.testing import HashEmbedder
+from pcclip.testing import HashEmbedder, StrategyContract
 from pcclip.types import ClassKnowledge
 from pcclip_cli.main import main
 
@@ -71,3 +72,34 @@ def test_python_is_warned_too(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         pcclip.Model(HashEmbedder()).fit(knowledge)
     assert "descriptions are given" in caplog.text
+
+
+class _Sly(Strategy):
+    """Takes the descriptions for its prompts where they are there, and does not say so."""
+
+    def fit(self, embedder: Embedder, knowledge: ClassKnowledge) -> Classifier:
+        texts = [knowledge.descriptions.get(name, (name,))[0] for name in knowledge.names]
+        return LinearClassifier(knowledge.names, embedder.embed_texts(texts))
+
+
+class _Open(_Sly):
+    reads = frozenset({"descriptions"})
+
+
+@pytest.mark.parametrize(("strategy", "keeps"), [(_Sly, False), (_Open, True)])
+def test_a_strategy_that_reads_what_it_does_not_list_breaks_the_contract(strategy: type[Strategy], keeps: bool) -> None:
+    class Of(StrategyContract):
+        @classmethod
+        def make(cls) -> Strategy:
+            return strategy()
+
+        shared = make
+
+    def check() -> None:
+        Of().test_what_it_does_not_list_changes_nothing()
+
+    if keeps:
+        check()
+    else:
+        with pytest.raises(AssertionError, match="scores without what it does not list in needs or reads"):
+            check()
