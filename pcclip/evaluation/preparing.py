@@ -72,7 +72,8 @@ def prepare_task(
     task = replace(task, quarantined=(*task.quarantined, *test.quarantined, *support.quarantined))
     task = _without_training_pictures(task, test, support, candidates, settings)
     if len(task.examples) < 2:
-        raise DataError(f"{task.name}: {len(task.examples)} test pictures are left; measures need at least two")
+        left = "1 test picture is" if task.examples else "no test picture is"
+        raise DataError(f"{task.name}: {left} left; measures need at least two")
     wanted = set(task.measures)
     sets: list[PairSet] = []
     problems: list[Problem] = []

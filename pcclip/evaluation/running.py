@@ -167,7 +167,12 @@ def _suite(suite: Suite | str | Path | None, own: OwnData, download: bool) -> Su
         raise UsageError(
             f"{what} are of one's own data, and a suite brings its own", "Leave the suite out, or write a suite file."
         )
-    return suite if isinstance(suite, Suite) else find(suite, download=download)
+    found = suite if isinstance(suite, Suite) else find(suite, download=download)
+    names = [source.name for source in found.sources]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"two tasks of the suite are called {twice[0]!r}", "Give each task its own name.")
+    return found
 
 
 def _measure(

@@ -14,7 +14,8 @@ import pcclip
 from pcclip.errors import PcclipError, UsageError
 from pcclip.evaluation.pairing import draw
 from pcclip.metrics.classification import class_accuracies
-from pcclip.suites import Attribute, Protocol
+from pcclip.suites import Attribute, Protocol, Suite
+from pcclip.suites.own import OwnData
 from pcclip_cli.main import main
 from pcclip_template.captioner import TemplateCaptioner
 
@@ -220,3 +221,18 @@ def test_a_captioner_that_fails_costs_its_own_measures_only(animals: Path, monke
     assert "zero-shot accuracy" in done.stdout
     for measure in ("difference (captions)", "geometry (classes)", "strategies"):
         assert f"{measure}: the server is gone. Start it" in done.stderr
+
+
+def test_two_tasks_of_one_name_would_mix_their_results() -> None:
+    source = OwnData("scenes:20")
+    with pytest.raises(UsageError, match="two tasks of the suite are called 'scenes:20'"):
+        pcclip.evaluate(["hash"], suite=Suite("mine", [source, source]))
+
+
+def test_a_single_picture_is_too_few(animals: Path, tmp_path: Path) -> None:
+    data = tmp_path / "one.csv"
+    data.write_text(f"image,caption,label\n{animals / 'cat' / '0.png'},a cat,cat\n", encoding="utf-8")
+    done = evaluate("--data", data, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "1 test picture is left; measures need at least two" in done.stderr
+    assert (tmp_path / "out" / "report.html").is_file()
