@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from pcclip import __version__
+from pcclip.evaluation import words
 
 MEASURES: Mapping[str, str] = {
-    "difference_accuracy": "difference accuracy",
-    "difference_swap_accuracy": "difference accuracy, both orders",
+    **{name: words.measure(name).words for name in ("difference_accuracy", "difference_swap_accuracy")},
     "retrieval_r1": "caption retrieval R@1",
     "retrieval_r5": "caption retrieval R@5",
-    "zero_shot_accuracy": "zero-shot accuracy",
+    "zero_shot_accuracy": words.measure("zero_shot_top1").words,
 }
+"""Held-out measures of a run in words; an evaluation has those of :mod:`pcclip.evaluation.words`."""
 USAGE = """\
 import pcclip
 
@@ -35,12 +36,12 @@ def measure_rows(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[di
     """Return a row a measure that both have: its name in words, before, after and the change."""
     return [
         {
-            "held-out measure": words,
+            "held-out measure": said,
             "before": before[key],
             "after": after[key],
             "change": f"{after[key] - before[key]:+.3f}",
         }
-        for key, words in MEASURES.items()
+        for key, said in MEASURES.items()
         if key in before and key in after
     ]
 

@@ -22,6 +22,13 @@ class PcclipError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def line(self) -> str:
+        """Message and hint in one line, for tables and lists of what went wrong."""
+        if not self.hint:
+            return self.message
+        return f"{self.message}{'' if self.message.endswith(('.', '!', '?')) else '.'} {self.hint}"
+
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 

@@ -409,9 +409,15 @@ class Strategy(ABC):
     Attributes:
         needs: fields of :class:`pcclip.types.ClassKnowledge` that it cannot do without: ``comparatives``,
             ``descriptions``, ``support``. A captioner, where one was chosen, is asked for these.
+        reads: fields that it makes use of where they are there, beside ``needs``. Whoever brings another one is told
+            that it is not read.
+        draws: of how many seeds an evaluation takes the mean accuracy, where chance is in the strategy; its options
+            then have a field ``seed``.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    reads: ClassVar[frozenset[str]] = frozenset()
+    draws: ClassVar[int] = 1
 
     @abstractmethod
     def fit(self, embedder: Embedder, knowledge: ClassKnowledge) -> Classifier:

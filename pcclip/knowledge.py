@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from pcclip.descriptions import write_descriptions
 from pcclip.differences import write_differences
+from pcclip.errors import PluginError
 from pcclip.interfaces import Embedder
 from pcclip.plugins import registry
 from pcclip.progress import Progress
 from pcclip.types import ClassKnowledge, Confusable, FloatArray
+
+_WORDS = {"comparatives": "differences", "descriptions": "descriptions", "support": "labelled pictures"}
 
 
 def to_write(strategy: str, brought: Collection[str] = ()) -> frozenset[str]:
@@ -24,6 +27,32 @@ def to_write(strategy: str, brought: Collection[str] = ()) -> frozenset[str]:
     """
     needs: frozenset[str] = registry().target("strategy", strategy).needs & {"comparatives", "descriptions"}
     return (needs or frozenset({"comparatives"})) - frozenset(brought)
+
+
+def unread(strategies: Sequence[str], brought: Collection[str]) -> list[str]:
+    """Return a sentence for each field of what is known of classes that none of the strategies reads.
+
+    Args:
+        brought: fields of :class:`pcclip.types.ClassKnowledge` that are there.
+    """
+    asked = f"the strategy {' or '.join(map(repr, strategies))} does not read them"
+    if not strategies:
+        asked = "no strategy is taken"
+    said = []
+    for field, words in _WORDS.items():
+        if field in brought and not any(field in _read_by(name) for name in strategies):
+            readers = [name for name in registry().names("strategy") if field in _read_by(name)]
+            others = f"; these do: {', '.join(readers)}" if readers else ""
+            said.append(f"{words} are given, and {asked}{others}")
+    return said
+
+
+def _read_by(strategy: str) -> frozenset[str]:
+    try:
+        found = registry().target("strategy", strategy)
+    except PluginError:  # one that is not installed whole reads nothing
+        return frozenset()
+    return frozenset(found.needs | found.reads)
 
 
 def written(

@@ -14,6 +14,7 @@ from pcclip.data import Dataset, read
 from pcclip.embeddings import EmbeddedFiles, EmbeddingStore, embed
 from pcclip.errors import DataError, UsageError
 from pcclip.interfaces import Classifier, Embedder
+from pcclip.knowledge import unread
 from pcclip.labelled import embed_labelled
 from pcclip.plugins import registry
 from pcclip.progress import Progress
@@ -133,6 +134,8 @@ class Model:
     ) -> Classifier:
         """Return a classifier. It knows nothing of the pictures that it will be asked about.
 
+        Texts that the strategy does not read are named in a warning.
+
         Args:
             knowledge: the classes and what is known of them; :func:`pcclip.knowledge.written` has a captioner add
                 to it.
@@ -141,7 +144,11 @@ class Model:
             UsageError: the options are wrong, or the strategy lacks something.
             PluginError: the strategy failed, or returned no classifier over these classes.
         """
-        return boundary.fit(registry().strategy(strategy, strategy_options), self.embedder, knowledge)
+        made = registry().strategy(strategy, strategy_options)
+        texts = [name for name in ("comparatives", "descriptions") if getattr(knowledge, name)]
+        for sentence in unread([strategy], texts):
+            log.warning("%s", sentence)
+        return boundary.fit(made, self.embedder, knowledge)
 
     def labelled(
         self, data: str | Path | Dataset, classes: Sequence[str], progress: Progress | None = None

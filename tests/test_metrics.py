@@ -236,3 +236,21 @@ def test_the_standard_error_is_over_seeds() -> None:
     mean, error = statistics.mean_and_standard_error([0.5, 0.7, 0.9])
     assert (mean, error) == pytest.approx((0.7, 0.2 / 3**0.5))
     assert statistics.mean_and_standard_error([0.5]) == (0.5, None)
+
+
+def test_a_mean_over_many_items_of_a_picture_is_that_of_all_items_in_little_memory() -> None:
+    import tracemalloc
+
+    from pcclip.metrics.statistics import mean_over
+
+    rng = np.random.default_rng(0)
+    pictures, values, weights = rng.integers(0, 50, 200_000), rng.random(200_000), rng.random(200_000)
+    counts = rng.integers(0, 3, (100, 60))
+    statistic = mean_over(values, pictures, weights=weights)
+    tracemalloc.start()
+    found = statistic(counts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1e6  # a weight for each item and resample is 160 MB
+    assert found[7] == pytest.approx(np.average(values, weights=weights * counts[7, pictures]))
+    assert np.isnan(mean_over(np.ones(1), np.array([3]))(np.zeros((1, 5), int))[0])

@@ -70,6 +70,7 @@ def _field_options() -> list[click.Parameter]:
     metavar="NAME=MORE|LESS|PHRASE",
     help="What a larger number of an attribute means, in texts that compare two pictures. May come again.",
 )
+@click.option("--support", metavar="DATA", help="Labelled pictures beside --data: shots of probes, and to validate on.")
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path), help="Folder for evaluation.json, results.csv and report.html."
 )
@@ -99,6 +100,7 @@ def command(
     download: bool,
     attributes_file: Path | None,
     sentences: tuple[str, ...],
+    support: str | None,
     out: Path | None,
     images: Path | None,
     image_column: str | None,
@@ -136,6 +138,7 @@ def command(
         suite=suite,
         attributes=sentences,
         attributes_file=attributes_file,
+        support=support,
         download=download,
         out=out,
         device=device,
@@ -178,4 +181,4 @@ def _print(evaluation: Evaluation, format_: str) -> None:
         click.echo(f"not measured on {problem.task}: {problem.measure}{part}: {shown(problem.message)}", err=True)
 
 
-command.params[8:8] = _field_options()
+command.params[9:9] = _field_options()

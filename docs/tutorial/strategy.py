@@ -17,6 +17,8 @@ class TwoSidedStrategy(Strategy):
         w_c = N(e_c + shift · mean over the pairs (c, b) of g(t_cb) - away · mean over the pairs (a, c) of g(t_ac))
     """
 
+    reads = frozenset({"comparatives"})  # used where they are there; `needs` is for what it cannot do without
+
     def __init__(self, options: TwoSidedStrategyOptions) -> None:
         self.options = options
 

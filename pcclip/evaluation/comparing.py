@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -64,7 +65,9 @@ def compare(
     if baseline is not None:
         for model in estimates:
             if model != baseline:
-                results += _forgetting(task, model, baseline, known, spread)
+                forgotten = _forgetting(task, model, baseline, known, spread)
+                results += [result for result, _ in forgotten]
+                compared += [against for _, against in forgotten]
     return results, compared, problems
 
 
@@ -106,7 +109,8 @@ def _forgetting(
     baseline: str,
     known: Mapping[tuple[str, str, str], Estimate],
     spread: Mapping[tuple[str, str, str], Floats],
-) -> list[Result]:
+) -> list[tuple[Result, Compared]]:
+    """Return what the model forgot: a result of its own, which is a difference from the baseline in itself."""
     found = []
     for part, names in FORGETTING.items():
         there = [name for name in names if (model, name, "") in spread and (baseline, name, "") in spread]
@@ -114,5 +118,8 @@ def _forgetting(
             changes = [known[model, name, ""].value - known[baseline, name, ""].value for name in there]
             differences = np.mean([spread[model, name, ""] - spread[baseline, name, ""] for name in there], axis=0)
             one = Estimate("forgetting", part, float(np.mean(changes)), known[model, there[0], ""].n)
-            found.append(_result(task, model, one, differences))
+            same = replace(one, value=0.0)
+            found.append(
+                (_result(task, model, one, differences), _compared(task, one, model, baseline, same, differences))
+            )
     return found

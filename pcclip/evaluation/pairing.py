@@ -54,11 +54,11 @@ class Drawn:
 def draw(rows: Sequence[int], differ: Callable[[int, int], bool], protocol: Protocol, seed: int) -> list[Drawn]:
     """Draw pairs of rows that ``differ``, in a random direction, as often and as many as the protocol says.
 
-    Where every draw would hold all pictures and all pairs there is one draw: the others would be the same.
+    Where every draw would hold all pictures and all their pairs there is one draw: the others would be the same.
     """
     whole = protocol.pictures is None or protocol.pictures >= len(rows)
     found = []
-    for number in range(1 if whole and protocol.pairs is None else protocol.seeds):
+    for number in range(protocol.seeds):
         of_draw = seed * _STRIDE + number
         drawn = list(rows)
         if not whole:
@@ -66,6 +66,8 @@ def draw(rows: Sequence[int], differ: Callable[[int, int], bool], protocol: Prot
         pairs = ((drawn[i], drawn[j]) for i, j in random_pairs(len(drawn), of_draw))
         different = (pair for pair in pairs if differ(*pair))
         found += [Drawn(number, i, j) for i, j in itertools.islice(different, protocol.pairs)]
+        if whole and next(different, None) is None:
+            break
     return found
 
 

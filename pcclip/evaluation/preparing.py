@@ -72,13 +72,18 @@ def prepare_task(
     task = replace(task, quarantined=(*task.quarantined, *test.quarantined, *support.quarantined))
     task = _without_training_pictures(task, test, support, candidates, settings)
     if len(task.examples) < 2:
-        raise DataError(f"{task.name}: {len(task.examples)} test pictures are left; measures need at least two")
+        left = "1 test picture is" if task.examples else "no test picture is"
+        raise DataError(f"{task.name}: {left} left; measures need at least two")
     wanted = set(task.measures)
     sets: list[PairSet] = []
     problems: list[Problem] = []
     facts = None
     if wanted & {"difference", "geometry", "composed"}:
-        described, facts = _caption_pairs(task, writer, settings.seed, progress)
+        described = None
+        try:
+            described, facts = _caption_pairs(task, writer, settings.seed, progress)
+        except PcclipError as error:  # a server that is not there, a model that does not load
+            problems.append(_problem(task, "difference", error.line, "captions"))
         sets += [one for one in (described, class_pairs(task, settings.seed)) if one is not None]
         if facts is not None and facts.asked and described is None:
             message = f"{facts.captioner} described none of {facts.asked} pairs: {facts.rejected}"
@@ -218,7 +223,10 @@ def _with_comparatives(
     label = {ready.words(one): one for one in classes}
     if len(label) < len(classes):
         return ready  # the strategies, which need different words, say so
-    found, failed = describe_classes([*label], pairs, writer.captioner, writer.store, progress)
+    try:
+        found, failed = describe_classes([*label], pairs, writer.captioner, writer.store, progress)
+    except PcclipError as error:
+        return replace(ready, problems=(*ready.problems, _problem(task, "geometry", error.line, "classes")))
     renamed = tuple(ClassComparative(label[one.first], label[one.second], one.text) for one in found)
     return replace(ready, comparatives=renamed, problems=(*ready.problems, *_failures(task, "geometry", failed)))
 
@@ -258,7 +266,7 @@ def _with_confusable(
             texts = [(a, b, task.class_difference(ready.classes[a], ready.classes[b])) for a, b in both]
             found, failed = [ClassComparative(names[a], names[b], text) for a, b, text in texts if text], []
     except PcclipError as error:
-        return replace(ready, problems=(*ready.problems, _problem(task, "strategies", str(error))))
+        return replace(ready, problems=(*ready.problems, _problem(task, "strategies", error.line)))
     failures = _failures(task, "strategies", failed)
     return replace(ready, confusable=tuple(found), problems=(*ready.problems, *failures))
 
@@ -274,7 +282,7 @@ def _with_descriptions(ready: ReadyTask, settings: EvaluateSettings, progress: P
         found = write_descriptions(names, settings.captioner, settings.captioner_options, progress)
         return replace(ready, descriptions=found)
     except PcclipError as error:
-        return replace(ready, problems=(*ready.problems, _problem(ready.task, "strategies", str(error))))
+        return replace(ready, problems=(*ready.problems, _problem(ready.task, "strategies", error.line)))
 
 
 def _needed(settings: EvaluateSettings, field: str) -> bool:

@@ -25,6 +25,7 @@ from pcclip.evaluation.tables import write_csv
 from pcclip.evaluation.view import Estimate, Found, ReadyTask, View
 from pcclip.files import cache_folder, make_writable_folder, write_text
 from pcclip.interfaces import Embedder
+from pcclip.knowledge import unread
 from pcclip.plugins import registry
 from pcclip.progress import NoProgress, Progress
 from pcclip.report import write_report
@@ -56,6 +57,7 @@ def evaluate(
     suite: Suite | str | Path | None = None,
     attributes: Sequence[Attribute | str] = (),
     attributes_file: str | Path | None = None,
+    support: str | Path | None = None,
     download: bool = False,
     out: str | Path | None = None,
     device: str = "auto",
@@ -80,6 +82,7 @@ def evaluate(
         attributes: numeric attributes of ``data`` with the sentences about them; a text is read by
             :func:`pcclip.suites.attributes.parse_sentence`.
         attributes_file: table of further attributes of ``data``, by picture or by class.
+        support: labelled pictures beside ``data``: the shots of probes, and what is validated on.
         download: whether a suite may fetch data sets that are missing.
         out: folder for ``evaluation.json``, ``results.csv`` and ``report.html``; None writes nothing.
         device: where models run.
@@ -97,9 +100,10 @@ def evaluate(
     own = OwnData(
         str(data or ""),
         dict(data_options or {}),
-        tuple(parse_sentence(one) if isinstance(one, str) else one for one in attributes),
+        _attributes(attributes),
         max_bad_fraction,
         None if attributes_file is None else Path(attributes_file),
+        None if support is None else str(support),
     )
     wanted = _suite(suite, own, download)
     if out is not None:
@@ -126,6 +130,10 @@ def _require(settings: EvaluateSettings) -> None:
     registry().parse_options("captioner", settings.captioner, settings.captioner_options)
     for name in settings.strategy:
         registry().parse_options("strategy", name, settings.strategy_options.get(name, {}))
+    brought = {"comparatives": settings.differences, "descriptions": settings.descriptions}
+    taken = settings.strategy if not settings.measures or "strategies" in settings.measures else ()
+    for sentence in unread(taken, [name for name, file in brought.items() if file is not None]):
+        log.warning("%s", sentence)
     idle = sorted(set(settings.strategy_options) - set(settings.strategy))
     if idle:
         raise UsageError(f"there are options of the strategy {idle[0]!r}, which is not taken")
@@ -134,17 +142,37 @@ def _require(settings: EvaluateSettings) -> None:
             raise UsageError(f"no group of measures is called {name!r}", f"There are: {', '.join(GROUPS)}")
 
 
+def _attributes(given: Sequence[Attribute | str]) -> tuple[Attribute, ...]:
+    found = tuple(parse_sentence(one) if isinstance(one, str) else one for one in given)
+    names = [attribute.name for attribute in found]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"the attribute {twice[0]!r} has sentences twice", "Give each attribute its sentences once.")
+    return found
+
+
 def _suite(suite: Suite | str | Path | None, own: OwnData, download: bool) -> Suite:
     if suite is None:
+        if download:
+            raise UsageError("only the data sets of a suite can be fetched", "Name one: --suite paper --download")
         if not own.data:
             raise UsageError("there is nothing to measure on", "Name data or a suite: --data DATA, --suite stamps")
         return Suite(own.name, [own])
-    if own.attributes or own.attributes_file is not None:
+    idle = {
+        "attributes": own.attributes or own.attributes_file is not None,
+        "labelled pictures beside": own.support is not None,
+        "columns and a folder of pictures": bool(own.options),
+    }
+    for what in (what for what, given in idle.items() if given):
         raise UsageError(
-            "attributes are of one's own data, and a suite brings its own",
-            "Leave the suite out, or write a suite file.",
+            f"{what} are of one's own data, and a suite brings its own", "Leave the suite out, or write a suite file."
         )
-    return suite if isinstance(suite, Suite) else find(suite, download=download)
+    found = suite if isinstance(suite, Suite) else find(suite, download=download)
+    names = [source.name for source in found.sources]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"two tasks of the suite are called {twice[0]!r}", "Give each task its own name.")
+    return found
 
 
 def _measure(
@@ -200,9 +228,8 @@ def _prepare(
                 task = source.load(root, progress)
                 ready = prepare_task(task, embedder, candidates, Writer(captioner, store), settings, progress)
             except PcclipError as error:
-                why = " ".join(filter(None, (error.message, error.hint)))
-                log.warning("task %s is left out: %s", source.name, why)
-                facts.append(TaskFacts(name=source.name, skipped=why))
+                log.warning("task %s is left out: %s", source.name, error.line)
+                facts.append(TaskFacts(name=source.name, skipped=error.line))
                 continue
             facts.append(_facts(ready.task))
             measured.append(_Measured(ready.task, ready.captioner))
@@ -254,7 +281,7 @@ def _take(
                 for estimate in GROUPS[group](view):
                     estimates.append(estimate)
             except PcclipError as error:
-                view.problem(group, str(error))
+                view.problem(group, error.line)
             bar.advance()
     cut = sum(embedder.token_count(text) > embedder.context_length for pairs in one.ready.pairs for text in pairs.texts)
     if cut:

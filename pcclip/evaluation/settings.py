@@ -44,7 +44,9 @@ class EvaluateSettings(BaseModel):
     pictures: int | None = Field(None, ge=2, description="pictures a draw; default: the task's own, mostly 100")
     pairs: int | None = Field(None, ge=1, description="the most pairs a draw; default: the task's own")
     shots: int | None = Field(None, ge=1, description="labelled pictures a class of the linear probe; default: 16")
-    weight: float = Field(1.0, description="weight of the text in composed retrieval, f(I) + weight · g(t)")
+    weight: float = Field(
+        1.0, allow_inf_nan=False, description="weight of the text in composed retrieval, f(I) + weight · g(t)"
+    )
     resamples: int = Field(1000, ge=100, description="resamples of the bootstrap over pictures")
     seed: int = Field(0, ge=0, description="seed of all draws")
 

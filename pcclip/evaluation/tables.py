@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pcclip.evaluation import words
 from pcclip.evaluation.document import Compared, Evaluation, ModelFacts, Result, TaskFacts
+from pcclip.evaluation.effects import SIGNIFICANT, effect
 from pcclip.files import write_text
 
-SIGNIFICANT = 0.05
 BESIDE = 2  # models beside the baseline that a table of 80 columns holds
 _NAME = 16  # columns of a model's name
 _COLUMNS = (
@@ -121,11 +121,8 @@ def _cell(result: Result | None, compared: Compared | None) -> str:
 
 def _mark(result: Result, compared: Compared | None) -> str:
     """Return ``+`` or ``−`` where a measure differs from the baseline's beyond chance, else a space."""
-    if result.measure == "forgetting":  # a paired difference in itself
-        return "+" if result.low is not None and result.low > 0 else "−" if (result.high or 0) < 0 else " "
-    if compared is None or compared.p >= SIGNIFICANT or result.higher_is_better is None:
-        return " "
-    return "+" if (compared.difference > 0) == result.higher_is_better else "−"
+    found = "unknown" if compared is None else effect(compared, result.higher_is_better)
+    return {"better": "+", "worse": "−"}.get(found, " ")
 
 
 def _short(name: str) -> str:

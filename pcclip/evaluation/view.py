@@ -24,7 +24,7 @@ class Estimate:
     """One measure of one model on one task.
 
     Attributes:
-        measure: a name of :mod:`pcclip.evaluation.measures`.
+        measure: a name of :mod:`pcclip.evaluation.words`.
         part: which of several it is of.
         value: the measure.
         n: of how many pictures, pairs or queries.

@@ -60,7 +60,7 @@ def average_precision(scores: Values, values: Values) -> float:
 
     Where the median is the largest value, as of a yes or no that is mostly yes, those that have it are to be found.
     """
-    if np.ptp(values) == 0:
+    if not len(values) or np.ptp(values) == 0:
         return math.nan
     above = values > np.median(values)
     return float(average_precision_score(above if above.any() else values == values.max(), scores))

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from typing import Literal, TypeAlias
 
 from pcclip.evaluation.document import Compared, Evaluation, ModelFacts, Result
-
-Effect: TypeAlias = Literal["better", "worse", "same", "differs", "unknown"]
-"""What a difference amounts to.
-
-``same``: the interval holds zero. ``differs``: it does not, and neither direction is the better one.
-``unknown``: there is no interval.
-"""
+from pcclip.evaluation.effects import Effect, effect
 
 
 class Findings:
@@ -50,25 +42,9 @@ class Findings:
     def effect(self, compared: Compared) -> Effect:
         """Return whether the difference is one that chance does not explain, and which way it goes."""
         result = self.result(compared.task, compared.measure, compared.part, compared.model)
-        return _effect(compared.low, compared.high, result.higher_is_better if result else True)
-
-    def effect_in_itself(self, result: Result) -> Effect | None:
-        """Return what a measure that is a difference already amounts to, and None for every other one."""
-        if result.measure != "forgetting" or result.low is None or result.high is None:
-            return None
-        return _effect(result.low, result.high, result.higher_is_better)
+        return effect(compared, result.higher_is_better if result else True)
 
     def spread(self, model: str, keys: Iterable[tuple[str, str, str]]) -> list[Compared]:
         """Return the comparisons of a model for (task, measure, part) keys, where there are any."""
         found = (self.compared(*key, model) for key in keys)
         return [row for row in found if row is not None]
-
-
-def _effect(low: float, high: float, higher_is_better: bool | None) -> Effect:
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return "unknown"
-    if low <= 0 <= high:
-        return "same"
-    if higher_is_better is None:
-        return "differs"
-    return "better" if (low > 0) == higher_is_better else "worse"

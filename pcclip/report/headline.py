@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from pcclip.evaluation import words
 from pcclip.evaluation.document import Compared
-from pcclip.report.findings import Effect, Findings
+from pcclip.evaluation.effects import Effect
+from pcclip.report.findings import Findings
 
 MOST_ROWS = 16
 """How many differences a group shows at the head; all of them are in the tables."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from pcclip.evaluation import words
 from pcclip.evaluation.document import Compared, Result, TaskFacts
-from pcclip.report.findings import Effect, Findings
+from pcclip.evaluation.effects import Effect
+from pcclip.report.findings import Findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +81,16 @@ def _cell(findings: Findings, result: Result, compared: Compared | None, best: f
         "" if result.low is None or result.high is None else words.interval(result.low, result.high, unit),
         "" if result.standard_error is None else _error(result.standard_error, unit),
         result.value == best,
-        effect=findings.effect_in_itself(result),
     )
     if compared is None:
+        return cell
+    cell = replace(cell, p=_p(compared.p), effect=findings.effect(compared))
+    if result.measure == "forgetting":  # a difference in itself
         return cell
     return replace(
         cell,
         change=words.change(compared.difference, unit),
         change_interval=words.interval(compared.low, compared.high, unit, signed=True),
-        p=_p(compared.p),
-        effect=findings.effect(compared),
     )
 
 

@@ -23,7 +23,7 @@ from pcclip.data.tables import IMAGE_COLUMNS, LABEL_COLUMNS, read_cells
 from pcclip.errors import DataError, UsageError
 from pcclip.form import compose, take_apart
 from pcclip.suites.task import Attribute
-from pcclip.types import Example
+from pcclip.types import Example, Quarantined
 
 PICTURE_COLUMNS = ("picture", "id", *(name for name in IMAGE_COLUMNS if name != "picture"))
 CLASS_COLUMNS = ("class", *(name for name in LABEL_COLUMNS if name != "class"))
@@ -56,7 +56,7 @@ def attribute_of(name: str, more: str, less: str = "", phrase: str = "") -> Attr
     """Return an attribute, with ``less`` made from ``more`` where it is empty and that can be done.
 
     Raises:
-        UsageError: ``less`` is empty and cannot be made, or says the same as ``more``.
+        UsageError: ``less`` is empty and cannot be made, or says the same as ``more``; or the name is taken.
     """
     if not less:
         sides = take_apart(more)
@@ -106,7 +106,7 @@ def read_attributes(path: Path, examples: Iterable[Example]) -> tuple[tuple[Exam
     if not attributes:
         raise DataError(f"{str(path)!r} holds no attribute: found {found}", "Add a column an attribute, such as size")
     table = _Table(path.name, pictures, attributes)
-    table.problems += [f"{path.name}: {row.id.removeprefix(f'{path.name}:')}: {row.detail}" for row in unreadable]
+    table.problems += [f"{path.name}: {row.id.removeprefix(f'{path.name}:')}: {_reason(row)}" for row in unreadable]
     for where, cells in rows:
         table.add(where, cells.get(picture_column or "", "").strip(), cells.get(class_column or "", "").strip(), cells)
     return table.joined(), (*table.problems, *table.problems_of_columns())
@@ -129,6 +129,10 @@ def problems_of(attributes: Sequence[Attribute], examples: Sequence[Example]) ->
         elif len(set(values)) == 1:
             problems.append(f"the attribute {attribute.name!r} is {values[0]:g} for all {len(values)} pictures")
     return tuple(problems)
+
+
+def _reason(row: Quarantined) -> str:
+    return row.detail if row.reason == "unreadable-row" else f"{row.reason}: {row.detail}"
 
 
 class _Table:

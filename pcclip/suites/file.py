@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -14,12 +15,13 @@ from pcclip.errors import DataError, PcclipError
 from pcclip.progress import Progress
 from pcclip.suites.attributes import problems_of, read_attributes
 from pcclip.suites.differences import ClassTexts
-from pcclip.suites.own import measures_that_fit
+from pcclip.suites.own import measures_that_fit, of_no_test_class
 from pcclip.suites.schema import TaskTable, read_suite_file
 from pcclip.suites.splitting import split_by_content
 from pcclip.suites.task import Protocol, Suite, Task, TaskSource
 from pcclip.types import Example, Quarantined
 
+log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
@@ -62,11 +64,11 @@ class FileSource(TaskSource):
         data = self._read("data", table.data, progress)
         examples: Sequence[Example] = data.examples
         notes = list(data.notes)
+        problems = tuple[str, ...]()
         if table.attributes_file is not None:
             path = self._path(table.attributes_file)
             examples, problems = self._named("attributes_file", lambda: read_attributes(path, examples))
-            notes += problems
-        notes += problems_of([one.attribute for one in table.attributes], examples)
+        problems += problems_of([one.attribute for one in table.attributes], examples)
         test, support = tuple(examples), tuple[Example, ...]()
         quarantined: tuple[Quarantined, ...] = data.quarantined
         if table.support is not None:
@@ -80,7 +82,11 @@ class FileSource(TaskSource):
             share = table.support_fraction
             test, support = self._named("support_fraction", lambda: split_by_content(examples, share))
         labels = {example.label for example in test if example.label}
-        notes += _without_pictures(table.class_names, labels, support)
+        problems += of_no_test_class({*labels, *table.class_names}, support)
+        problems += _without_pictures(table.class_names, labels, support)
+        for problem in problems:
+            log.warning("%s, task %r: %s", self.file.name, self.name, problem)
+        notes += problems
         return Task(
             table.name,
             table.measures or measures_that_fit(test, table.attributes),
@@ -132,10 +138,10 @@ class FileSource(TaskSource):
             raise DataError(f"{place}: {error.message}", error.hint) from error
 
 
-def _without_pictures(names: Mapping[str, str], labels: set[str], support: Sequence[Example]) -> list[str]:
+def _without_pictures(names: Mapping[str, str], labels: set[str], support: Sequence[Example]) -> tuple[str, ...]:
     known = labels | {str(example.label) for example in support}
     notes = [f"The class {label!r} of class_names has no picture." for label in names if label not in known]
     if support:
         missing = sorted(label for label in labels if all(example.label != label for example in support))
         notes += [f"The class {label!r} has no labelled picture beside the test." for label in missing]
-    return notes
+    return tuple(notes)

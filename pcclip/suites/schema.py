@@ -104,6 +104,11 @@ class TaskTable(_Table):
         empty = [label for label, words in value.items() if not words.strip()]
         if empty:
             raise ValueError(f"the words for {empty[0]!r} are empty")
+        said: dict[str, str] = {}
+        for label, words in value.items():
+            if words in said:
+                raise ValueError(f"{said[words]!r} and {label!r} have the same words, {words!r}")
+            said[words] = label
         return value
 
     @model_validator(mode="after")
@@ -150,7 +155,10 @@ def read_suite_file(path: Path) -> SuiteFile:
     try:
         return SuiteFile.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(_problem(item["loc"], item, content) for item in error.errors(include_url=False))
+        found = error.errors(include_url=False)
+        if len(found) > 1:  # pydantic counts only the tasks that are right
+            found = [item for item in found if (item["type"], item["loc"]) != ("too_short", ("task",))]
+        problems = "; ".join(_problem(item["loc"], item, content) for item in found)
         raise UsageError(f"{str(path)!r}: {problems}", "All keys are in docs/suites.md") from None
 
 
@@ -168,7 +176,7 @@ def _problem(place: Sequence[int | str], item: Any, content: Any) -> str:
     where = ", ".join(parts)
     if item["type"] == "extra_forbidden":
         return f"{where} is no key of a suite"
-    message = item["msg"].removeprefix("Value error, ")
+    message = item["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
     return f"{where}: {message[0].lower()}{message[1:]}" if where else message
 
 

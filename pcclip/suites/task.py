@@ -7,11 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pcclip.errors import UsageError
 from pcclip.progress import Progress
 from pcclip.types import Example, Quarantined
 
 MEASURES = ("difference", "ranking", "zero-shot", "strategies", "retrieval", "geometry", "composed", "probe")
 """Names of the groups of measures that a task can ask for."""
+
+
+PARTS = frozenset({"captions", "classes"})
+"""What results call texts of pictures' captions and texts about classes: no attribute can be called so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +28,22 @@ class Attribute:
         more: text true of (first, second) where the first picture's value is the larger one.
         less: text of the opposite order.
         phrase: what to rank by, such as ``a large animal``; ``more`` where it is empty.
+
+    Raises:
+        UsageError: the name is one of :data:`PARTS`.
     """
 
     name: str
     more: str
     less: str
     phrase: str = ""
+
+    def __post_init__(self) -> None:
+        if self.name in PARTS:
+            raise UsageError(
+                f"an attribute cannot be called {self.name!r}: results call texts of another kind so",
+                "Rename the column.",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,17 @@ class StrategyContract(Contract):
             fail(f"with the names and {', '.join(sorted(needs)) or 'nothing else'} it says: {error.message}")
         require_array(classifier.scores(self.pictures(3)), (3, len(_NAMES)), "scores with what it needs")
 
+    def test_what_it_does_not_list_changes_nothing(self) -> None:
+        """It reads nothing but what it lists in ``needs`` and ``reads``."""
+        full, strategy = self.knowledge(), self.shared()
+        unknown = sorted(strategy.reads - set(_KNOWN))
+        require(not unknown, f"it reads {', '.join(unknown)}; a strategy can read {', '.join(_KNOWN)}")
+        listed = {name: getattr(full, name) for name in strategy.needs | strategy.reads}
+        scores, other = (
+            self.fitted(given).scores(self.pictures(7)) for given in (full, replace(ClassKnowledge(_NAMES), **listed))
+        )
+        require_equal(other, scores, "scores without what it does not list in needs or reads", self.tolerance)
+
     def test_what_is_missing_is_named(self) -> None:
         """Where something of ``needs`` is missing, a UsageError says how to bring it."""
         full, empty = self.knowledge(), ClassKnowledge(_NAMES)

@@ -26,6 +26,7 @@ class ComparativePrompting(Strategy):
     """
 
     needs = frozenset({"comparatives"})
+    reads = frozenset({"support"})
 
     def __init__(self, options: ComparativeOptions) -> None:
         self.options = options

@@ -113,7 +113,7 @@ class WaffleOptions(DescriptionsOptions):
     """Options of random features."""
 
     pairs: int = Field(15, ge=1, description="how many features of random words, and as many of random letters")
-    seed: int = Field(0, ge=0, description="seed of the random features; report the mean over at least 7")
+    seed: int = Field(0, ge=0, description="seed of the random features; evaluate takes seven, from this one on")
 
 
 class ProbeOptions(Options):

@@ -29,8 +29,10 @@ class Waffle(Strategy):
 
     As :class:`~pcclip_strategies.descriptions.Descriptions`, but half of the features are two random words and half
     two rows of random letters: ``s_c(f) = mean over features r of <f, g("{c}, which has {r}")>``. What written features
-    gain over this is what they say, and not that there are many. Run it with at least 7 seeds.
+    gain over this is what they say, and not that there are many. An evaluation takes the mean over 7 seeds.
     """
+
+    draws = 7
 
     def __init__(self, options: WaffleOptions) -> None:
         self.options = options

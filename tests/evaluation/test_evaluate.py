@@ -490,3 +490,23 @@ def test_pairs_are_drawn_anew_each_seed_and_differ_in_what_is_asked() -> None:
     other = attribute_pairs(task, SIZE, seed=1)
     assert other is not None
     assert other.first.tolist() != found.first.tolist()
+
+
+def test_random_features_are_taken_over_seven_seeds() -> None:
+    from pcclip.plugins import registry
+    from pcclip.types import ClassKnowledge
+
+    task = scenes(40)
+    found = result(measured(task, measures="strategies", strategy="waffle,zero-shot"), "strategy_top1", "waffle")
+    model = HashEmbedder()
+    images = model.embed_images([Image.open(e.image) for e in task.examples])
+    labels = tuple(sorted({str(e.label) for e in task.examples}))
+    by_seed = []
+    for seed in range(7):
+        classifier = registry().strategy("waffle", {"seed": seed}).fit(model, ClassKnowledge(labels))
+        by_seed.append(metrics.accuracy(classifier.scores(images), [str(e.label) for e in task.examples], labels))
+    assert found.seeds == pytest.approx(by_seed)
+    assert found.value == pytest.approx(np.mean(by_seed))
+    assert found.standard_error == pytest.approx(np.std(by_seed, ddof=1) / 7**0.5)
+    other = measured(task, measures="strategies", strategy="waffle", strategy_options={"waffle": {"seed": 3}})
+    assert result(other, "strategy_top1", "waffle").seeds[:4] == pytest.approx(by_seed[3:])

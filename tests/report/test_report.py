@@ -431,6 +431,7 @@ def test_measures_have_words() -> None:
     assert {measure.family for measure in words.MEASURES.values()} <= set(words.FAMILIES)
     for name in ("difference_accuracy", "difference_swap_accuracy"):
         assert words.measure(name).words == card.MEASURES[name]
+    assert card.MEASURES["zero_shot_accuracy"] == words.measure("zero_shot_top1").words
     assert words.measure("some_new_accuracy").words == "some new accuracy"
 
 

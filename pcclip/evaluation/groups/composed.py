@@ -20,6 +20,7 @@ from pcclip.errors import DataError
 from pcclip.evaluation.pairing import PairSet, Rows, attribute_values
 from pcclip.evaluation.view import Estimate, Estimates, View
 from pcclip.metrics.composed import composed_ranks
+from pcclip.metrics.retrieval import caption_groups
 from pcclip.metrics.statistics import mean_over
 from pcclip.suites import Attribute
 
@@ -50,10 +51,8 @@ def composed(view: View) -> Estimates:
 
 def _of_captions(view: View, pairs: PairSet) -> Estimates:
     # t_ij says how i differs from j: j is the query's picture and i is what it should find
-    captions = np.array([example.caption for example in view.task.examples])
-    yield from _recalls(
-        view, pairs.part, pairs.second, pairs.texts, lambda q: captions[pairs.first[q], None] == captions
-    )
+    groups = caption_groups([example.caption for example in view.task.examples])
+    yield from _recalls(view, pairs.part, pairs.second, pairs.texts, lambda q: groups[pairs.first[q], None] == groups)
 
 
 def _of_classes(view: View) -> Estimates:

@@ -36,7 +36,9 @@ def ranking(view: View) -> Estimates:
             )
         if len(values) < 2 or np.ptp(values) == 0:
             seen = (
-                f"{len(values)} test pictures have the value {values[0]:g}" if len(values) else "no test picture has it"
+                f"{len(values)} test pictures have the value {values[0]:g}"
+                if len(values)
+                else f"no test picture has it; there are: {_known(view)}"
             )
             view.problem("ranking", f"the attribute {attribute.name!r} never varies: {seen}", attribute.name)
             continue
@@ -47,6 +49,10 @@ def ranking(view: View) -> Estimates:
             resampled = functools.partial(_of_rows, function, scores, values)
             statistic = of_resampled_rows(resampled, rows)
             yield Estimate(name, attribute.name, function(scores, values), len(rows), (), statistic)
+
+
+def _known(view: View) -> str:
+    return ", ".join(sorted({name for example in view.task.examples for name in example.attributes})) or "none"
 
 
 def _of_rows(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from pcclip import boundary
-from pcclip.errors import PcclipError
+from pcclip.errors import DataError, PcclipError
 from pcclip.evaluation.document import Explanation
 from pcclip.evaluation.groups.zero_shot import labelled_rows, note_confusion
 from pcclip.evaluation.pairing import Rows
@@ -20,21 +22,32 @@ from pcclip.types import ClassKnowledge
 
 
 def strategies(view: View) -> Estimates:
-    """Take the top-1 accuracy of each strategy, and the gain of ``comparative`` overall and by described pair."""
+    """Take the top-1 accuracy of each strategy, and the gain of ``comparative`` overall and by described pair.
+
+    A strategy with chance in it is taken over several seeds; its confusions and explanations are of the first.
+    """
+    if not view.settings.strategy:
+        raise DataError("no strategy was asked for", "Name one or more: --strategy comparative,fudd")
     rows = labelled_rows(view)
     labels, ready = view.labels[rows], view.ready
     names = tuple(map(ready.words, ready.classes))
     knowledge = ClassKnowledge(names, ready.confusable, ready.descriptions, view.labelled_support())
     for name in view.settings.strategy:
+        hits: list[Floats] = []
         try:
-            classifier = boundary.fit(registry().strategy(name, _options(view, name)), view.embedder, knowledge)
-            predicted = classifier.predict(view.images[rows]).indices[:, 0]
+            for options in _draws(view, name):
+                fitted = boundary.fit(registry().strategy(name, options), view.embedder, knowledge)
+                found = fitted.predict(view.images[rows]).indices[:, 0]
+                if not hits:
+                    classifier, predicted = fitted, found
+                hits.append((found == labels).astype(float))
         except PcclipError as error:
-            view.problem("strategy_top1", str(error), name)
+            view.problem("strategy_top1", error.line, name)
             continue
         view.found.notes += [f"{view.name}, {name}: {note}" for note in classifier.notes]
-        right = (predicted == labels).astype(float)
-        yield view.over_pictures("strategy_top1", name, right, rows)
+        right = np.mean(hits, axis=0)
+        seeds = tuple(float(of.mean()) for of in hits) if len(hits) > 1 else ()
+        yield replace(view.over_pictures("strategy_top1", name, right, rows), seeds=seeds)
         note_confusion(view, name, predicted, labels)
         if classifier.baseline is not None:
             _explain(view, name, classifier, rows)
@@ -71,6 +84,18 @@ def _explain(view: View, strategy: str, classifier: Classifier, rows: Rows) -> N
                 moved_rightly=pair.rightly,
             )
         )
+
+
+def _draws(view: View, name: str) -> Iterator[dict[str, Any]]:
+    """Yield the options of each draw of a strategy: one, or a seed each from the user's on."""
+    options = _options(view, name)
+    number = registry().target("strategy", name).draws
+    if number == 1:
+        yield options
+        return
+    first = int(options.get("seed", 0))
+    for seed in range(first, first + number):
+        yield {**options, "seed": seed}
 
 
 def _options(view: View, name: str) -> dict[str, Any]:

@@ -157,7 +157,11 @@ def _captions(folder: Path | None, picture: str) -> tuple[str, ...]:
     if folder is None:
         return ()
     file = folder / Path(picture).with_suffix(".txt")
-    return tuple(dict.fromkeys(read_lines(file))) if file.is_file() and file.stat().st_size else ()
+    if not file.is_file():
+        return ()
+    # a few of the published captions hold bytes that are no UTF-8, or the mark that stands for such bytes
+    text = file.read_text("utf-8-sig", errors="replace").replace("\ufffd", " ")
+    return tuple(dict.fromkeys(caption for line in text.splitlines() if (caption := " ".join(line.split()))))
 
 
 def _numbers(file: Path, pictures: dict[int, str], allowed: Iterable[int]) -> dict[int, int]:

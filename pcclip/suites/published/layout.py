@@ -30,7 +30,7 @@ class Layout:
     Attributes:
         title: what it is called.
         folders: names that its folder may have, relative to the folder of data sets.
-        holds: files and folders in it, without which it is not that data set.
+        holds: files and folders in it, without which it is not that data set; of several with ``|`` between, one.
         get: what to download from where.
         fetch: downloads it into a folder of data sets, or None where that takes a person.
     """
@@ -53,19 +53,26 @@ class Layout:
         base = download_folder() if root is None else root
         found = [folder for name in (*self.folders, ".") if (folder := base / name).is_dir()]
         for folder in found:
-            if all((folder / name).exists() for name in self.holds):
+            if not self._missing(folder):
                 return folder
         named = [folder for folder in found if folder != base]
         if named:
-            missing = ", ".join(name for name in self.holds if not (named[0] / name).exists())
+            missing = ", ".join(self._missing(named[0]))
             raise DataError(f"{self.title}: {str(named[0])!r} lacks {missing}", self._hint(base, root))
+        holds = ", ".join(names.partition("|")[0] for names in self.holds)
         raise DataError(
-            f"{self.title}: no folder {' or '.join(self.folders)} with {', '.join(self.holds)} in {str(base)!r}",
+            f"{self.title}: no folder {' or '.join(self.folders)} with {holds} in {str(base)!r}",
             self._hint(base, root),
         )
 
+    def _missing(self, folder: Path) -> list[str]:
+        found = {names: any((folder / name).exists() for name in names.split("|")) for names in self.holds}
+        return [names.partition("|")[0] for names, there in found.items() if not there]
+
     def _hint(self, base: Path, root: Path | None) -> str:
         where = f"Get {self.get}, and unpack it in {str(base)!r}"
+        if self.fetch is not None:
+            where += ", or have it fetched with --download"
         return where if root is not None else f"{where}, or name another folder of data sets with --data"
 
 

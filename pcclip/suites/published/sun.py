@@ -20,10 +20,16 @@ from pcclip.suites.published.layout import (
 from pcclip.suites.splitting import few_of_each
 from pcclip.suites.task import Task
 
+PLACES = ("", "Partitions/", "partitions/", "../Partitions/", "../partitions/")
+"""Where the partitions may lie, seen from the folder of the pictures."""
+
 LAYOUT = Layout(
     "SUN397",
     ("SUN397", "sun397", "sun397/SUN397"),
-    ("ClassName.txt",),
+    (
+        "ClassName.txt",
+        *("|".join(f"{place}{name}" for place in PLACES) for name in ("Testing_01.txt", "Training_01.txt")),
+    ),
     "SUN397.tar.gz (37 GB) and Partitions.zip from https://vision.princeton.edu/projects/2010/SUN/, the partitions "
     "into the folder SUN397",
     fetch_sun,
@@ -52,7 +58,7 @@ def read_sun(folder: Path, progress: Progress | None = None) -> Task:
     """Read SUN397: the 50 test pictures of each class of partition 1, and 32 of its training pictures.
 
     Raises:
-        DataError: the partition is missing, or names a class that ``ClassName.txt`` lacks.
+        DataError: the partition names a class that ``ClassName.txt`` lacks.
     """
     classes = read_lines(folder / "ClassName.txt")
     test, aside = gather(_listed(folder, "Testing_01.txt", set(classes)))
@@ -78,12 +84,7 @@ def scene_words(name: str) -> str:
 
 
 def _listed(folder: Path, name: str, classes: Collection[str]) -> list[Listed]:
-    places = (folder, *(base / sub for base in (folder, folder.parent) for sub in ("Partitions", "partitions")))
-    file = next((place / name for place in places if (place / name).is_file()), None)
-    if file is None:
-        raise DataError(
-            f"SUN397: there is no {name} in {', '.join(repr(str(place)) for place in places)}", f"Get {LAYOUT.get}"
-        )
+    file = next((file for place in PLACES if (file := folder / f"{place}{name}").is_file()), folder / name)
     found = []
     for place, line in enumerate(read_lines(file), start=1):
         label, _, picture = line.rpartition("/")
