@@ -74,6 +74,7 @@ def _field_options() -> list[click.Parameter]:
 @click.option(
     "--out", "-o", type=click.Path(path_type=Path), help="Folder for evaluation.json, results.csv and report.html."
 )
+@click.option("--overwrite", is_flag=True, help="Replace the evaluation that --out holds.")
 @click.option("--images", type=click.Path(path_type=Path), help="Folder that relative picture paths start from.")
 @click.option("--image-column", help="Column that holds the picture's path.")
 @click.option("--caption-column", help="Column that holds the caption.")
@@ -102,6 +103,7 @@ def command(
     sentences: tuple[str, ...],
     support: str | None,
     out: Path | None,
+    overwrite: bool,
     images: Path | None,
     image_column: str | None,
     caption_column: str | None,
@@ -141,6 +143,7 @@ def command(
         support=support,
         download=download,
         out=out,
+        overwrite=overwrite,
         device=device,
         data_options={name: value for name, value in options.items() if value is not None},
         max_bad_fraction=max_bad_fraction,

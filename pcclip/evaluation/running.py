@@ -36,6 +36,7 @@ from pcclip.types import FloatArray
 
 log = logging.getLogger(__name__)
 _WAIT = 600.0  # seconds for another evaluation that writes to the same store of comparatives
+_DOCUMENT = "evaluation.json"
 _PACKAGES = ("pcclip", "torch", "open_clip_torch", "transformers", "numpy", "scipy", "scikit-learn")
 
 
@@ -60,6 +61,7 @@ def evaluate(
     support: str | Path | None = None,
     download: bool = False,
     out: str | Path | None = None,
+    overwrite: bool = False,
     device: str = "auto",
     baseline_options: Mapping[str, Any] | None = None,
     data_options: Mapping[str, Any] | None = None,
@@ -85,6 +87,7 @@ def evaluate(
         support: labelled pictures beside ``data``: the shots of probes, and what is validated on.
         download: whether a suite may fetch data sets that are missing.
         out: folder for ``evaluation.json``, ``results.csv`` and ``report.html``; None writes nothing.
+        overwrite: whether an evaluation that ``out`` holds may be replaced.
         device: where models run.
         baseline_options: options of the backbone that is the baseline.
         data_options: options of :func:`pcclip.data.read` for ``data``.
@@ -92,7 +95,7 @@ def evaluate(
         settings: fields of :class:`pcclip.evaluation.settings.EvaluateSettings`.
 
     Raises:
-        UsageError: a model, strategy, captioner, measure or setting is unknown.
+        UsageError: a model, strategy, captioner, measure or setting is unknown, or ``out`` holds an evaluation.
         PcclipError: a model cannot be loaded, or ``out`` cannot be written.
     """
     chosen = make_settings(**settings)
@@ -107,6 +110,8 @@ def evaluate(
     )
     wanted = _suite(suite, own, download)
     if out is not None:
+        if (Path(out) / _DOCUMENT).exists() and not overwrite:
+            raise UsageError(f"{out} holds an evaluation", "Name another folder, or replace it with --overwrite.")
         make_writable_folder(Path(out))
     shown = progress or NoProgress()
     candidates, reference = find_candidates(models, baseline, baseline_options, shown)
@@ -120,7 +125,7 @@ def evaluate(
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     """Write ``evaluation.json``, ``results.csv`` and ``report.html`` into a folder."""
-    write_text(folder / "evaluation.json", evaluation.model_dump_json(indent=1) + "\n")
+    write_text(folder / _DOCUMENT, evaluation.model_dump_json(indent=1) + "\n")
     write_csv(evaluation, folder / "results.csv")
     write_report(evaluation, folder / "report.html")
 

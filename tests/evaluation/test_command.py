@@ -17,7 +17,8 @@ from pcclip_cli.main import main
 
 
 def evaluate(*args: str | Path) -> Result:
-    return CliRunner().invoke(main, ["evaluate", *map(str, args), "--resamples", "200", "--seeds", "2"])
+    command = ["evaluate", *map(str, args), "--resamples", "200", "--seeds", "2"]
+    return CliRunner().invoke(main, command, env={"COLUMNS": "80"})
 
 
 def test_a_run_beside_its_backbone_from_data_to_files(run: Path, tmp_path: Path) -> None:

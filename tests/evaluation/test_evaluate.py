@@ -129,9 +129,12 @@ def test_pictures_are_shown_with_what_each_model_makes_of_them(whole: tuple[Eval
     assert evaluation.captioners[0].accepted > 0
 
 
-def test_tables_are_readable_at_80_columns(whole: tuple[Evaluation, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_tables_are_readable_at_80_columns(
+    whole: tuple[Evaluation, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pcclip_cli.evaluate import _print
 
+    monkeypatch.setenv("COLUMNS", "80")
     evaluation, _ = whole
     _print(evaluation, "table")
     text = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What a hostile reader of the issue tried: each of these was wrong or silent once."""
+"""Bad input and odd data: each of these was taken wrongly or in silence once."""
 
 from __future__ import annotations
 
@@ -236,3 +236,15 @@ def test_a_single_picture_is_too_few(animals: Path, tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "1 test picture is left; measures need at least two" in done.stderr
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_an_evaluation_is_not_replaced_unasked(animals: Path, tmp_path: Path) -> None:
+    call = ("--data", animals, "--measures", "zero-shot", "--out", tmp_path / "out")
+    assert evaluate(*call).exit_code == 0
+    before = (tmp_path / "out" / "evaluation.json").read_bytes()
+    again = evaluate(*call)
+    assert again.exit_code == 2
+    assert "holds an evaluation" in again.stderr
+    assert (tmp_path / "out" / "evaluation.json").read_bytes() == before
+    assert evaluate(*call, "--seed", "1", "--overwrite").exit_code == 0
+    assert (tmp_path / "out" / "evaluation.json").read_bytes() != before
