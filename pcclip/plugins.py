@@ -21,7 +21,7 @@ from pcclip import hookspecs
 from pcclip.errors import MissingDependencyError, PcclipError, PluginError, UsageError
 from pcclip.faults import blaming, claim, described
 from pcclip.loading import HOOKS, load, trace
-from pcclip.specs import API_VERSION, PluginSpec
+from pcclip.specs import API_VERSION, RESERVED, PluginSpec
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -186,7 +186,8 @@ class Registry:
         """Return the pydantic model of a plugin's options, or None where it has none.
 
         Raises:
-            PluginError: it cannot be imported, is no pydantic model, or the plugin speaks another API version.
+            PluginError: it cannot be imported, is no pydantic model, has an option whose flag is taken, or the plugin
+                speaks another API version.
         """
         plugin = self.find(kind, name)
         if plugin.spec.options is None:
@@ -194,6 +195,13 @@ class Registry:
         model = _resolve(plugin, name, plugin.spec.options)
         if not (isinstance(model, type) and hasattr(model, "model_validate")):
             raise PluginError(f"{_who(plugin, name)}: its options {plugin.spec.options} are no pydantic model")
+        reserved = sorted(RESERVED.get(kind, frozenset()) & model.model_fields.keys())
+        if reserved:
+            flag = f"--{kind}-{reserved[0].replace('_', '-')}"
+            raise PluginError(
+                f"{_who(plugin, name)}: its option {reserved[0]!r} would be the flag {flag}, which pcclip has already",
+                "Its authors have to rename it.",
+            )
         found: type[BaseModel] = model
         return found
 

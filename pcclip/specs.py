@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 API_VERSION = 1
+# option names whose flags ``pcclip finetune`` has already: --loss-learning-rate
+RESERVED = {"loss": frozenset({"learning_rate"})}
 _NAME = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 

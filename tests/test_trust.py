@@ -86,6 +86,28 @@ class LyingEmbedder(HashEmbedder):
             raise RuntimeError("no start today")
         super().__init__(*arguments)
 
+    @property
+    def dim(self):
+        if lie("embedder") == "dim":
+            raise LookupError("no width today")
+        return super().dim
+
+    @property
+    def image_fingerprint(self):
+        if lie("embedder") == "fingerprint":
+            raise LookupError("no fingerprint today")
+        return None if lie("embedder") == "fingerprint-none" else super().image_fingerprint
+
+    def token_count(self, text):
+        if lie("embedder") == "token-counting":
+            raise LookupError("no counting today")
+        return super().token_count(text)
+
+    def trainable(self, scope):
+        if lie("embedder") == "trainable":
+            raise LookupError("no training today")
+        return super().trainable(scope)
+
     def embed_images(self, images):
         rows, what = super().embed_images(images), lie("embedder")
         self.seen += len(images)
@@ -116,7 +138,19 @@ class LyingCaptioner(EchoCaptioner):
 
     @property
     def fingerprint(self):
+        if lie("captioner") == "fingerprint":
+            raise LookupError("no fingerprint today")
+        return 7 if lie("captioner") == "fingerprint-number" else "liar"
+
+    @property
+    def label(self):
+        if lie("captioner") == "label":
+            raise LookupError("no label today")
         return "liar"
+
+    def close(self):
+        if lie("captioner") == "close":
+            raise LookupError("no closing today")
 
     def describe(self, pairs):
         what = lie("captioner")
@@ -381,6 +415,31 @@ def test_an_embedder_that_lies_about_pictures(place: Place) -> None:
     assert honest.cached == 40
 
 
+def test_what_is_told_outside_of_the_work_is_a_plugins_fault_too(place: Place) -> None:
+    """Properties and ``close`` are asked for all over the core: what they raise names the distribution as well."""
+    embed = ["embed", place.pictures, "--backbone", "liar", "--out", place.pictures.parent / "x.npy"]
+    store = place.pictures.parent / "store.sqlite"
+    describe = ["describe", place.pictures, "--pairs", "16", "--captioner", "liar", "--out", store]
+    tune = finetune(place, "told", "liar", "mse")
+    told = {
+        "embedder:dim": (embed, "failed in dim: LookupError: no width today"),
+        "embedder:fingerprint": (embed, "no fingerprint today"),
+        "embedder:fingerprint-none": (embed, "image_fingerprint None, which is no text"),
+        "embedder:token-counting": (tune, "failed in token_count: LookupError: no counting today"),
+        "embedder:trainable": (tune, "failed in trainable: LookupError: no training today"),
+        "captioner:fingerprint": (describe, "no fingerprint today"),
+        "captioner:fingerprint-number": (describe, "fingerprint 7, which is no text"),
+        "captioner:label": (describe, "failed in label: LookupError: no label today"),
+        "captioner:close": (describe, "failed in close: LookupError: no closing today"),
+    }
+    found = place.commands(*((arguments, {"LIE": lie}) for lie, (arguments, _) in told.items()))
+    for (lie, (_, words)), done in zip(told.items(), found, strict=True):
+        names_the_liar(done, lie.partition(":")[0], lie)
+        assert words in done.err, (lie, done.err)
+    with closing(sqlite3.connect(store)) as db:
+        assert db.execute("SELECT count(*) FROM comparatives").fetchone()[0] == 16, "what was answered is kept"
+
+
 def test_an_embedder_that_lies_about_texts(place: Place) -> None:
     rank: list[str | Path] = ["rank", "a large thing", place.pictures, "--backbone", "liar"]
     lies = ["tokens", "token-count", "text-shape", "text-nan"]
@@ -473,9 +532,10 @@ def test_a_strategy_that_lies(place: Place) -> None:
 def test_the_contract_finds_each_lie(place: Place) -> None:
     lies = {
         "embedder": ["nan", "shape", "count", "length", "list", "raise", "start", "tokens", "token-count", "text-shape",
-                     "text-nan", "save", "text-nan-in-training"],
+                     "text-nan", "save", "text-nan-in-training", "dim", "fingerprint", "fingerprint-none", "token-counting",
+                     "trainable"],
         "captioner": ["raise", "count", "twice", "unasked", "text", "start", "class-count", "class-raise",
-                      "class-unasked", "class-twice", "class-empty"],
+                      "class-unasked", "class-twice", "class-empty", "fingerprint", "fingerprint-number", "label", "close"],
         "loss": ["raise", "shape", "nan", "number", "constant"],
         "strategy": ["raise", "late", "nothing", "classes", "shape", "count", "nan", "list"],
     }  # fmt: skip

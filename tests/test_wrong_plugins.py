@@ -316,5 +316,5 @@ def test_a_default_out_of_its_own_bounds(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(registry(), "find", lambda *_: SimpleNamespace(spec=SimpleNamespace(options="x")))
     monkeypatch.setattr(registry(), "options_model", lambda *_: OutOfBounds)
     contract = type("Checked", (StrategyContract,), {"name": "wrong"})()
-    with pytest.raises(AssertionError, match="a default is not allowed by its own field: share: .* got 5"):
+    with pytest.raises(AssertionError, match=r"a default is not allowed by its own field: share: .* got 5"):
         contract.test_options_are_valid_and_described()
