@@ -83,7 +83,9 @@ def write_descriptions(
         PluginError: it failed, or left a class out. The chunks of classes that it described before are kept.
     """
     with registry().captioner(captioner, options) as writer:
-        asked_how = json.dumps([boundary.fingerprint("captioner", writer), prompts.CLASS_INSTRUCTION, prompts.class_turns()])
+        asked_how = json.dumps(
+            [boundary.fingerprint("captioner", writer), prompts.CLASS_INSTRUCTION, prompts.class_turns()]
+        )
         key = hashlib.blake2b(asked_how.encode(), digest_size=16).hexdigest()
         store = cache_folder() / "descriptions" / f"{key}.json"
         make_writable_folder(store.parent)

@@ -100,6 +100,15 @@ def test_names_kinds_and_folders_that_are_taken_are_refused(tmp_path: Path) -> N
     assert "--into" in done.stderr
 
 
+def test_an_embedder_may_be_called_backbone(tmp_path: Path) -> None:
+    done = pcclip("plugins", "new", "backbone", "mine", "--into", tmp_path / "a folder")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "a folder" / "pcclip-embedder-mine").is_dir()
+    assert f"Next: cd '{tmp_path}/a folder/pcclip-embedder-mine' && " in done.stderr
+    assert "Then --backbone mine is there." in done.stderr
+    assert pcclip("plugins", "check", "mini", "--kind", "strategy").exit_code == 2
+
+
 def test_an_index_refuses_it_until_a_licence_is_chosen(packages: Path) -> None:
     for project in packages.iterdir():
         assert "Private :: Do Not Upload" in (project / "pyproject.toml").read_text()

@@ -532,10 +532,11 @@ def test_a_strategy_that_lies(place: Place) -> None:
 def test_the_contract_finds_each_lie(place: Place) -> None:
     lies = {
         "embedder": ["nan", "shape", "count", "length", "list", "raise", "start", "tokens", "token-count", "text-shape",
-                     "text-nan", "save", "text-nan-in-training", "dim", "fingerprint", "fingerprint-none", "token-counting",
-                     "trainable"],
+                     "text-nan", "save", "text-nan-in-training", "dim", "fingerprint", "fingerprint-none",
+                     "token-counting", "trainable"],
         "captioner": ["raise", "count", "twice", "unasked", "text", "start", "class-count", "class-raise",
-                      "class-unasked", "class-twice", "class-empty", "fingerprint", "fingerprint-number", "label", "close"],
+                      "class-unasked", "class-twice", "class-empty", "fingerprint", "fingerprint-number", "label",
+                      "close"],
         "loss": ["raise", "shape", "nan", "number", "constant"],
         "strategy": ["raise", "late", "nothing", "classes", "shape", "count", "nan", "list"],
     }  # fmt: skip

@@ -13,6 +13,8 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from pcclip_cli.numeric import Integer, Number
+
 _WIDEST = 40  # characters of choices that stand beside a flag; more go into its text
 
 
@@ -63,8 +65,6 @@ def option(name: str, info: FieldInfo, prefix: str = "", **settings: Any) -> cli
     kind = _type(annotation, info)
     if isinstance(kind, click.Choice) and len("|".join(kind.choices)) > _WIDEST:
         settings |= {"metavar": name.upper(), "help": f"{settings['help']} One of: {', '.join(kind.choices)}."}
-    elif isinstance(kind, click.IntRange | click.FloatRange):
-        settings["metavar"] = "INTEGER" if isinstance(kind, click.IntRange) else "NUMBER"  # the range follows the text
     return click.Option([declaration], type=kind, **settings)
 
 
@@ -104,9 +104,7 @@ def _type(annotation: Any, info: FieldInfo) -> Any:
     if annotation is Path:
         return click.Path(path_type=Path)
     if annotation in (int, float):
-        bounds = _bounds(info)
-        kind = click.IntRange if annotation is int else click.FloatRange
-        return kind(**bounds) if bounds else annotation
+        return (Integer if annotation is int else Number)(**_bounds(info))
     return str
 
 

@@ -204,5 +204,5 @@ def _set_up_logging(level: int) -> None:
 def _report_plugins() -> None:
     from pcclip.plugins import registry
 
-    for trouble in (*registry().broken, *registry().slow):
+    for trouble in (*registry().broken, *registry().slow, *registry().ageing):
         logging.getLogger("pcclip").warning("%s", trouble)
