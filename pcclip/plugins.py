@@ -110,6 +110,7 @@ class Registry:
         broken: entry points that could not be used.
         slow: entry points that import heavily before anybody uses them.
         ageing: entry points that speak an older plugin API, which is still served.
+        unknown: what was to be left out and is no entry point.
 
     Args:
         entry_points: what to load; by default the installed entry points of group ``pcclip``.
@@ -139,7 +140,9 @@ class Registry:
         self._plugins: dict[str, dict[str, list[Plugin]]] = {kind: {} for kind in KINDS}
         self._strict = strict
         left_out = {name.strip() for name in disabled}
-        for entry_point in sorted(entry_points, key=lambda e: e.name):
+        entry_points = sorted(entry_points, key=lambda e: e.name)
+        self.unknown = sorted(left_out - {"", *(entry_point.name for entry_point in entry_points)})
+        for entry_point in entry_points:
             if entry_point.name not in left_out:
                 self._add(entry_point)
 
@@ -192,9 +195,10 @@ class Registry:
             return plugins[0]
         if plugins:
             owners = " and ".join(plugin.origin for plugin in plugins)
+            out = " or ".join(f"PCCLIP_DISABLE_PLUGINS={plugin.entry_point}" for plugin in plugins)
             raise PluginError(
                 f"two plugins are called {name!r} ({kind}): {owners}",
-                "Uninstall one of them, or leave one out with PCCLIP_DISABLE_PLUGINS.",
+                f"Uninstall one of them, or leave one out: {out}",
             )
         names = self.names(kind)
         close = difflib.get_close_matches(name, names, n=3)

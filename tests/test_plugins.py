@@ -131,6 +131,8 @@ def test_two_plugins_with_one_name_name_both_distributions(install: Install) -> 
     with pytest.raises(PluginError, match=r"dist-first 1\.2 and dist-second 1\.2"):
         registry.find("strategy", "twin")
     assert set(registry.conflicts("strategy")) == {"twin"}
+    with pytest.raises(PluginError, match="PCCLIP_DISABLE_PLUGINS=first or PCCLIP_DISABLE_PLUGINS=second"):
+        registry.find("strategy", "twin")
 
 
 def test_disabled_plugins_are_left_out(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +140,7 @@ def test_disabled_plugins_are_left_out(install: Install, monkeypatch: pytest.Mon
     site = install("dropped")
     monkeypatch.setenv("PCCLIP_DISABLE_PLUGINS", "dropped, other")
     assert found(site).names("strategy") == ["kept"]
+    assert found(site).unknown == ["other"]
 
 
 def test_another_api_version_is_named(install: Install) -> None:

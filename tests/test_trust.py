@@ -369,6 +369,28 @@ def test_others_go_on_and_each_trouble_costs_a_line(place: Place) -> None:
     assert strict.code == without.code == 0
 
 
+def test_an_author_s_own_mistake_is_said_where_the_plugin_is_missed(place: Place) -> None:
+    check, show = place.commands((["plugins", "check", "broken"], {}), (["plugins", "show", "broken"], {}))
+    for done in (check, show):
+        assert done.code == 2
+        assert "plugin 'pcclip-broken' of pcclip-broken 1.2 was left out: ModuleNotFoundError" in done.err
+    future, twin = place.commands((["plugins", "check", "future"], {}), (["plugins", "check", "twin"], {}))
+    assert future.code == twin.code == 1
+    assert "speaks plugin API 2, this pcclip speaks 1 Upgrade pcclip." in future.out
+    assert "pcclip-first 1.2 and pcclip-second 1.2" in twin.out
+
+
+def test_a_name_to_leave_out_that_is_none_is_said(place: Place) -> None:
+    embed = ["-m", "pcclip_cli", "embed", place.pictures, "--backbone", "hash", "--out", "z.npy"]
+    done = python(
+        place.site, embed, cwd=place.pictures.parent, PCCLIP_CACHE=str(place.cache),
+        PCCLIP_DISABLE_PLUGINS="pcclip-slow,hash",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "PCCLIP_DISABLE_PLUGINS names 'hash', which is no entry point" in " ".join(done.stderr.split())
+    assert "pcclip-slow 1.2" not in done.stderr
+
+
 def test_a_slow_plugin_is_blamed_for_what_it_imports(place: Place) -> None:
     done = python(
         place.site, ["-m", "pcclip_cli", "data", "check", place.pictures], cwd=place.pictures,

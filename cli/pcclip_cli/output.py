@@ -206,3 +206,7 @@ def _report_plugins() -> None:
 
     for trouble in (*registry().broken, *registry().slow, *registry().ageing):
         logging.getLogger("pcclip").warning("%s", trouble)
+    for name in registry().unknown:
+        logging.getLogger("pcclip").warning(
+            "PCCLIP_DISABLE_PLUGINS names %r, which is no entry point: pcclip plugins --json shows them", name
+        )

@@ -36,9 +36,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
     ]
     if as_json:
         for row, plugin in zip(rows, registry().plugins(), strict=True):
-            print_json_line({**row, "summary": plugin.spec.summary, "variants": list(plugin.spec.variants)})
+            about = {"summary": plugin.spec.summary, "variants": list(plugin.spec.variants)}
+            print_json_line({**row, **about, "entry_point": plugin.entry_point})
         for row in broken:
-            print_json_line({**row, "summary": "", "variants": []})
+            print_json_line({**row, "summary": "", "variants": [], "entry_point": row["name"]})
         return
     shown = [{**row, "name": _shown_name(plugin)} for row, plugin in zip(rows, registry().plugins(), strict=True)]
     print_table([*shown, *broken])
@@ -144,7 +145,8 @@ def _named(name: str) -> list[Plugin]:
     found = [p for p in registry().plugins() if name == p.spec.name or name in p.spec.variants]
     if not found:
         every = sorted({p.spec.name for p in registry().plugins()})
-        raise click.UsageError(f"no plugin is called {name!r}; there are: {', '.join(every)}")
+        left_out = "".join(f"\n{broken}" for broken in registry().broken)  # one of them may be what was meant
+        raise click.UsageError(f"no plugin is called {name!r}; there are: {', '.join(every)}{left_out}")
     return found
 
 
