@@ -221,14 +221,14 @@ class Registry:
         model = _resolve(plugin, name, plugin.spec.options)
         if not (isinstance(model, type) and hasattr(model, "model_validate")):
             raise PluginError(f"{_who(plugin, name)}: its options {plugin.spec.options} are no pydantic model")
-        reserved = sorted(RESERVED.get(kind, frozenset()) & model.model_fields.keys())
+        found: type[BaseModel] = model
+        reserved = sorted(RESERVED.get(kind, frozenset()) & found.model_fields.keys())
         if reserved:
             flag = f"--{kind}-{reserved[0].replace('_', '-')}"
             raise PluginError(
                 f"{_who(plugin, name)}: its option {reserved[0]!r} would be the flag {flag}, which pcclip has already",
                 "Its authors have to rename it.",
             )
-        found: type[BaseModel] = model
         return found
 
     def target(self, kind: str, name: str) -> type[Any]:

@@ -21,7 +21,7 @@ class TwoSidedStrategy(Strategy):
         self.options = options
 
     def fit(self, embedder: Embedder, knowledge: ClassKnowledge) -> Classifier:
-        prompts = embedder.embed_texts([self.options.prompt.replace("{label}", name) for name in knowledge.names])
+        prompts = embedder.embed_texts([self.options.template.replace("{label}", name) for name in knowledge.names])
         weights = prompts.copy()
         for row, name in enumerate(knowledge.names):
             of = [comparative.text for comparative in knowledge.comparatives if comparative.first == name]
