@@ -157,6 +157,8 @@ def test_a_recipe_chooses_the_plugins_whose_flags_are_there(tmp_path: Path) -> N
         ),
         (["embed", "a.png", "--backbone", "mini", "--out", "x.txt"], ".npy"),
         (["plugins", "show", "nonesuch"], "there are"),
+        (["plugins", "check", "comparative", "-o", "alfa=0.5"], "unknown option 'alfa'"),
+        (["plugins", "check", "contrastive", "-o", "temperature=-1"], "temperature: input should be greater than"),
     ],
 )  # fmt: skip
 def test_wrong_usage_ends_with_2_and_says_what_is_right(args: list[str], words: str) -> None:

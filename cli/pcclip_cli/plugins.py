@@ -115,6 +115,8 @@ def check(ctx: click.Context, name: str, kind: str | None, options: Sequence[str
     failed = 0
     for plugin in found:
         chosen = name if name in plugin.spec.names else plugin.spec.names[0]
+        if values:
+            registry().parse_options(plugin.kind, chosen, values)  # a wrong one is the caller's mistake
         if not as_json:
             click.echo(f"{plugin.kind} {chosen} ({plugin.origin})")
         for outcome in check_plugin(plugin.kind, chosen, values):
