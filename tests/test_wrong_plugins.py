@@ -318,3 +318,16 @@ def test_a_default_out_of_its_own_bounds(monkeypatch: pytest.MonkeyPatch) -> Non
     contract = type("Checked", (StrategyContract,), {"name": "wrong"})()
     with pytest.raises(AssertionError, match=r"a default is not allowed by its own field: share: .* got 5"):
         contract.test_options_are_valid_and_described()
+
+
+def test_what_does_not_keep_it_from_being_made_does_not_keep_it_from_being_checked() -> None:
+    """An option without a description is one finding; the other checks run all the same."""
+
+    def undescribed(self: Any) -> None:
+        raise AssertionError("options without a description")
+
+    made = {"name": "wrong", "make": staticmethod(Coarse), "test_options_are_valid_and_described": undescribed}
+    others = {name: (lambda self: None) for name in vars(Contract) if name.startswith("test_") and name not in made}
+    found = list(run(type("Checked", (StrategyContract,), {**others, **made})))
+    assert {one.status for one in found} == {"ok", "failed"}
+    assert any("float16" in one.detail for one in found)
