@@ -23,6 +23,35 @@ if TYPE_CHECKING:
 _OFF = 1e-3  # how far the length of a row may be from 1
 
 
+def fingerprint(kind: str, made: Captioner | Embedder, what: str = "fingerprint") -> str:
+    """Return the fingerprint of a plugin's object, which is a key of what is stored.
+
+    Args:
+        what: which one: ``fingerprint``, ``image_fingerprint``, ``text_fingerprint``.
+
+    Raises:
+        PluginError: asking for it failed, or it is no text.
+    """
+    name = who(kind, made)
+    with blaming(name, f"telling its {what}"):
+        found = getattr(made, what)
+    if not isinstance(found, str) or not found:
+        raise PluginError(f"{name} has the {what} {found!r}, which is no text")
+    return found
+
+
+def chunk_size(captioner: Captioner) -> int:
+    """Return how many pairs a captioner is asked for at a time.
+
+    Raises:
+        PluginError: it is no number of pairs.
+    """
+    found = captioner.chunk_size
+    if not isinstance(found, int) or found < 1:
+        raise PluginError(f"{who('captioner', captioner)} has the chunk_size {found!r}, which is no number of pairs")
+    return found
+
+
 def image_embeddings(embedder: Embedder, images: Sequence[Image]) -> FloatArray:
     """Return (n, dim) float32 unit rows f(I).
 
@@ -169,6 +198,9 @@ def fit(strategy: Strategy, embedder: Embedder, knowledge: ClassKnowledge) -> Cl
     if classes != knowledge.names:
         found = f"classes {classes}" if classes else f"a {type(classifier).__name__}"
         raise PluginError(f"{name} returned {found}, not a classifier over {knowledge.names}")
+    baseline = classifier.baseline
+    if baseline is not None and not (isinstance(baseline, Classifier) and tuple(baseline.classes) == classes):
+        raise PluginError(f"{name} returned a baseline that is no classifier over {knowledge.names}")
     return _Checked(classifier, name)
 
 
@@ -187,7 +219,7 @@ class _Checked(Classifier):
 
     def __init__(self, inner: Classifier, who: str) -> None:
         self._inner, self._who = inner, who
-        self.notes = inner.notes
+        self.notes = (inner.notes,) if isinstance(inner.notes, str) else tuple(map(str, inner.notes))
         self.baseline = None if inner.baseline is None else _Checked(inner.baseline, who)
 
     @property

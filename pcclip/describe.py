@@ -70,7 +70,7 @@ def fill(
         PluginError: the captioner failed, left out a pair, answered one twice, or answered one it was not asked.
             Whole chunks that it answered before are kept.
     """
-    fingerprint = captioner.fingerprint
+    fingerprint = boundary.fingerprint("captioner", captioner)
     store.name(fingerprint, captioner.label)
     total = done = 0
     for known in store.known(fingerprint, pairs):
@@ -78,7 +78,7 @@ def fill(
         done += known
     shown = done
     with (progress or NoProgress()).task("Describing pairs", total=total, unit="pair", done=done) as task:
-        for chunk in _chunks(pairs, fingerprint, store, captioner.chunk_size):
+        for chunk in _chunks(pairs, fingerprint, store, boundary.chunk_size(captioner)):
             answers: list[Comparative | Rejection] = []
             for answer in boundary.answers(captioner, chunk):
                 answers.append(answer)

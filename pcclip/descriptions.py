@@ -83,16 +83,19 @@ def write_descriptions(
         PluginError: it failed, or left a class out. The chunks of classes that it described before are kept.
     """
     with registry().captioner(captioner, options) as writer:
-        asked_how = json.dumps([writer.fingerprint, prompts.CLASS_INSTRUCTION, prompts.class_turns()])
+        asked_how = json.dumps(
+            [boundary.fingerprint("captioner", writer), prompts.CLASS_INSTRUCTION, prompts.class_turns()]
+        )
         key = hashlib.blake2b(asked_how.encode(), digest_size=16).hexdigest()
         store = cache_folder() / "descriptions" / f"{key}.json"
         make_writable_folder(store.parent)
         with FileLock(f"{store}.lock"):
             known = _read_store(store)
             asked = [name for name in dict.fromkeys(classes) if name not in known]
+            size = boundary.chunk_size(writer)
             with (progress or NoProgress()).task("Describing classes", total=len(asked), unit="class") as task:
-                for start in range(0, len(asked), writer.chunk_size):
-                    names = asked[start : start + writer.chunk_size]
+                for start in range(0, len(asked), size):
+                    names = asked[start : start + size]
                     known |= boundary.class_descriptions(writer, names)
                     write_json(store, known)
                     task.advance(len(names))

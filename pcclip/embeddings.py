@@ -155,7 +155,7 @@ def embed(
         with EmbeddingStore() as shared:
             return embed(embedder, paths, ids=ids, store=shared, progress=progress)
     names = [str(path) for path in paths] if ids is None else ids
-    tower = embedder.image_fingerprint
+    tower = boundary.fingerprint("embedder", embedder, "image_fingerprint")
     rows: dict[int, FloatArray] = {}
     digests: dict[int, bytes] = {}
     quarantined: list[Quarantined] = []

@@ -106,8 +106,8 @@ def explain(
     """
     if classifier.baseline is None:
         raise UsageError(
-            "this strategy moves no class by described differences, so there is nothing to explain",
-            "Explain comparative or fudd.",
+            "this strategy says not what it does without described differences, so there is nothing to compare with",
+            "Explain comparative or fudd; a strategy of your own gives its classifier a baseline.",
         )
     if labels is not None and len(labels) != len(embeddings):
         raise UsageError(f"{len(labels)} labels do not fit {len(embeddings)} pictures")

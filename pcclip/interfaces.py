@@ -96,7 +96,7 @@ class Embedder(ABC):
 
     @abstractmethod
     def embed_images(self, images: Sequence[Image]) -> FloatArray:
-        """Return (n, dim) unit rows for n decoded pictures of any mode and size."""
+        """Return (n, dim) unit rows for n decoded pictures of any mode and size, which it leaves as they are."""
 
     @property
     def image_batch_size(self) -> int:
@@ -122,7 +122,10 @@ class Embedder(ABC):
 
     @abstractmethod
     def encode_text(self, tokens: Tokens) -> Tensor:
-        """Return g(t): (n, dim) float32 unit rows on ``device``, with gradients where they are enabled."""
+        """Return g(t): (n, dim) float32 unit rows on ``device``, with gradients where they are enabled.
+
+        The same tokens give the same rows, in training too: gradient caching computes them twice.
+        """
 
     @property
     def packs(self) -> bool:
@@ -297,7 +300,7 @@ class Loss(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: LossBatch) -> Tensor:
-        """Return the scalar loss."""
+        """Return the scalar loss, float32. It leaves the batch as it is, and does not depend on the order of pairs."""
 
 
 _FEW = 12  # so many passes for the largest one are faster than sorting
@@ -421,7 +424,7 @@ class Strategy(ABC):
 
     @abstractmethod
     def fit(self, embedder: Embedder, knowledge: ClassKnowledge) -> Classifier:
-        """Return a classifier over the classes of ``knowledge``.
+        """Return a classifier over the classes of ``knowledge``, which it leaves as it is. It may be called again.
 
         Raises:
             UsageError: ``knowledge`` lacks what this strategy needs; the message says how to bring it.

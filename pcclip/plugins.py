@@ -21,7 +21,7 @@ from pcclip import hookspecs
 from pcclip.errors import MissingDependencyError, PcclipError, PluginError, UsageError
 from pcclip.faults import blaming, claim, described
 from pcclip.loading import HOOKS, load, trace
-from pcclip.specs import API_VERSION, PluginSpec
+from pcclip.specs import API_VERSION, OLDEST_API, RESERVED, PluginSpec
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -53,9 +53,10 @@ class Plugin:
     @property
     def outdated(self) -> str | None:
         """Why it cannot be used with this pcclip, or None: it speaks another version of the plugin API."""
-        if self.spec.api == API_VERSION:
+        if OLDEST_API <= self.spec.api <= API_VERSION:
             return None
-        return f"speaks plugin API {self.spec.api}, this pcclip speaks {API_VERSION}"
+        spoken = str(API_VERSION) if OLDEST_API == API_VERSION else f"{OLDEST_API} to {API_VERSION}"
+        return f"speaks plugin API {self.spec.api}, this pcclip speaks {spoken}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,30 @@ class SlowPlugin:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class AgeingPlugin:
+    """An entry point written for a version of the plugin API that is served, but not for much longer."""
+
+    entry_point: str
+    distribution: str
+    version: str
+    api: int
+
+    def __str__(self) -> str:
+        return (
+            f"plugin {self.entry_point!r} of {self.distribution} {self.version} speaks plugin API {self.api}, which "
+            f"goes in a later release: upgrade {self.distribution}, or ask its authors for API {API_VERSION}"
+        )
+
+
 class Registry:
     """The plugins that are installed.
 
     Attributes:
         broken: entry points that could not be used.
         slow: entry points that import heavily before anybody uses them.
+        ageing: entry points that speak an older plugin API, which is still served.
+        unknown: what was to be left out and is no entry point.
 
     Args:
         entry_points: what to load; by default the installed entry points of group ``pcclip``.
@@ -117,10 +136,13 @@ class Registry:
             strict = os.environ.get("PCCLIP_STRICT_PLUGINS", "") not in ("", "0")
         self.broken: list[BrokenPlugin] = []
         self.slow: list[SlowPlugin] = []
+        self.ageing: list[AgeingPlugin] = []
         self._plugins: dict[str, dict[str, list[Plugin]]] = {kind: {} for kind in KINDS}
         self._strict = strict
         left_out = {name.strip() for name in disabled}
-        for entry_point in sorted(entry_points, key=lambda e: e.name):
+        entry_points = sorted(entry_points, key=lambda e: e.name)
+        self.unknown = sorted(left_out - {"", *(entry_point.name for entry_point in entry_points)})
+        for entry_point in entry_points:
             if entry_point.name not in left_out:
                 self._add(entry_point)
 
@@ -137,6 +159,9 @@ class Registry:
             return
         if loaded.cost:
             self.slow.append(SlowPlugin(entry_point.name, distribution, version, loaded.cost))
+        old = [spec.api for spec in loaded.specs if OLDEST_API <= spec.api < API_VERSION]
+        if old:
+            self.ageing.append(AgeingPlugin(entry_point.name, distribution, version, min(old)))
         for plugin in (Plugin(spec, distribution, version, entry_point.name) for spec in loaded.specs):
             for name in plugin.spec.names:
                 self._plugins[plugin.kind].setdefault(name, []).append(plugin)
@@ -170,9 +195,10 @@ class Registry:
             return plugins[0]
         if plugins:
             owners = " and ".join(plugin.origin for plugin in plugins)
+            out = " or ".join(f"PCCLIP_DISABLE_PLUGINS={plugin.entry_point}" for plugin in plugins)
             raise PluginError(
                 f"two plugins are called {name!r} ({kind}): {owners}",
-                "Uninstall one of them, or leave one out with PCCLIP_DISABLE_PLUGINS.",
+                f"Uninstall one of them, or leave one out: {out}",
             )
         names = self.names(kind)
         close = difflib.get_close_matches(name, names, n=3)
@@ -186,7 +212,8 @@ class Registry:
         """Return the pydantic model of a plugin's options, or None where it has none.
 
         Raises:
-            PluginError: it cannot be imported, is no pydantic model, or the plugin speaks another API version.
+            PluginError: it cannot be imported, is no pydantic model, has an option whose flag is taken, or the plugin
+                speaks another API version.
         """
         plugin = self.find(kind, name)
         if plugin.spec.options is None:
@@ -195,6 +222,13 @@ class Registry:
         if not (isinstance(model, type) and hasattr(model, "model_validate")):
             raise PluginError(f"{_who(plugin, name)}: its options {plugin.spec.options} are no pydantic model")
         found: type[BaseModel] = model
+        reserved = sorted(RESERVED.get(kind, frozenset()) & found.model_fields.keys())
+        if reserved:
+            flag = f"--{kind}-{reserved[0].replace('_', '-')}"
+            raise PluginError(
+                f"{_who(plugin, name)}: its option {reserved[0]!r} would be the flag {flag}, which pcclip has already",
+                "Its authors have to rename it.",
+            )
         return found
 
     def target(self, kind: str, name: str) -> type[Any]:

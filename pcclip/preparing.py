@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from pcclip import boundary
 from pcclip.comparatives import ComparativeStore, rejection_counts
 from pcclip.config import FinetuneConfig
 from pcclip.data import Dataset, read, write_quarantine
@@ -66,8 +67,8 @@ def prepare(config: FinetuneConfig, run: RunFolder, progress: Progress | None = 
     """
     shown = progress or NoProgress()
     embedder = registry().embedder(config.backbone, config.backbone_options)
-    run.fingerprint("image tower", embedder.image_fingerprint)
-    run.fingerprint("text tower", embedder.text_fingerprint)
+    run.fingerprint("image tower", boundary.fingerprint("embedder", embedder, "image_fingerprint"))
+    run.fingerprint("text tower", boundary.fingerprint("embedder", embedder, "text_fingerprint"))
     pictures = _read_and_embed(embedder, config, run, shown)
     training, validation, held_out = _describe(embedder, pictures, config, run, shown)
     return Prepared(
@@ -154,7 +155,7 @@ def _describe(
         registry().captioner(config.captioner, config.captioner_options) as captioner,
         ComparativeStore(path) as store,
     ):
-        run.fingerprint("captioner", captioner.fingerprint)
+        run.fingerprint("captioner", boundary.fingerprint("captioner", captioner))
         answers = describe(caption_pairs, captioner, store, progress=progress)
     rejected = rejection_counts(answers)
     texts = [answer.text for answer in answers if isinstance(answer, Comparative)]

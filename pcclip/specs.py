@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 API_VERSION = 1
+OLDEST_API = 1  # served beside it; see docs/plugin-api.md for how long
+# option names whose flags ``pcclip finetune`` has already: --loss-learning-rate
+RESERVED = {"loss": frozenset({"learning_rate"})}
 _NAME = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -44,6 +47,8 @@ class PluginSpec:
         for name in (self.name, *self.variants):
             if not _NAME.fullmatch(name):
                 raise ValueError(f"plugin name {name!r}: use lower-case letters, digits, '-', '_' and '.'")
+        if not isinstance(self.api, int) or isinstance(self.api, bool) or self.api < 1:
+            raise ValueError(f"plugin {self.name!r}: api {self.api!r} is no version of the plugin API, 1 or more")
         for what, path in (("target", self.target), ("options", self.options)):
             if path is not None and not _TARGET.fullmatch(path):
                 raise ValueError(f"plugin {self.name!r}: {what} {path!r} is not of the form 'package.module:Name'")

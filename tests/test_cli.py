@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from pcclip.specs import RESERVED
 from pcclip_cli.main import COMMANDS, main
 
 HEAVY = "{'torch', 'numpy', 'sklearn', 'open_clip', 'llama_cpp', 'PIL', 'transformers', 'timm', 'scipy'}"
@@ -96,6 +100,26 @@ def test_every_command_shows_the_options_of_the_plugins_it_is_given() -> None:
         assert flag in pcclip(*args, "--help").stdout
 
 
+def test_flags_that_plugins_cannot_have_are_reserved() -> None:
+    """A command's own flag behind the name of a choosing flag would hide a plugin's option of that name."""
+    taken: dict[str, set[str]] = {}
+    for name in COMMANDS:
+        command = importlib.import_module(f"pcclip_cli.{name}").command
+        own = {flag for param in click.Command.get_params(command, click.Context(command)) for flag in param.opts}
+        for choice in getattr(command, "choices", ()):
+            before = f"--{choice.flag}-"
+            found = {flag.removeprefix(before).replace("-", "_") for flag in own if flag.startswith(before)}
+            taken.setdefault(choice.kind, set()).update(found)
+    assert {kind: names for kind, names in taken.items() if names} == RESERVED
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_numbers_have_the_same_names_in_every_help_text(name: str) -> None:
+    text = pcclip(name, "--help").stdout
+    assert " RANGE" not in text
+    assert not re.search(r"--[\w-]+ FLOAT", text)
+
+
 def test_a_switch_that_is_neither_on_nor_off_shows_no_default() -> None:
     text = pcclip("finetune", "--backbone", "vit-b-32", "--captioner", "llama", "--help").stdout
     quick_gelu = text.partition("--no-backbone-quick-gelu")[2].partition("--backbone-device")[0]
@@ -119,6 +143,8 @@ def test_a_recipe_chooses_the_plugins_whose_flags_are_there(tmp_path: Path) -> N
         (["finetune", "--out", "x", "--data", "d", "--captioner-n-paralel", "3"], "--captioner-n-parallel"),
         (["finetune", "--out", "x", "--data", "d", "--captioner-n-parallel", "0"], "1<=x<=240"),
         (["finetune", "--out", "x"], "--data"),
+        (["demo", "--pairs", "many"], "'many' is not a valid integer"),
+        (["search", "a.png", "dark", "b.png", "--backbone", "mini", "--weight", "nan"], "'nan' is not a valid number"),
         (["finetune", "--out", "x", "--data", "d", "--pairs", "0"], "x>=1"),
         (["predict", "a.png", "--classes", "a,b"], "--model RUN"),
         (["predict", "a.png", "--classes", "a", "--backbone", "mini"], "at least two"),
@@ -131,6 +157,8 @@ def test_a_recipe_chooses_the_plugins_whose_flags_are_there(tmp_path: Path) -> N
         ),
         (["embed", "a.png", "--backbone", "mini", "--out", "x.txt"], ".npy"),
         (["plugins", "show", "nonesuch"], "there are"),
+        (["plugins", "check", "comparative", "-o", "alfa=0.5"], "unknown option 'alfa'"),
+        (["plugins", "check", "contrastive", "-o", "temperature=-1"], "temperature: input should be greater than"),
     ],
 )  # fmt: skip
 def test_wrong_usage_ends_with_2_and_says_what_is_right(args: list[str], words: str) -> None:

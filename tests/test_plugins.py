@@ -131,6 +131,8 @@ def test_two_plugins_with_one_name_name_both_distributions(install: Install) -> 
     with pytest.raises(PluginError, match=r"dist-first 1\.2 and dist-second 1\.2"):
         registry.find("strategy", "twin")
     assert set(registry.conflicts("strategy")) == {"twin"}
+    with pytest.raises(PluginError, match="PCCLIP_DISABLE_PLUGINS=first or PCCLIP_DISABLE_PLUGINS=second"):
+        registry.find("strategy", "twin")
 
 
 def test_disabled_plugins_are_left_out(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,12 +140,47 @@ def test_disabled_plugins_are_left_out(install: Install, monkeypatch: pytest.Mon
     site = install("dropped")
     monkeypatch.setenv("PCCLIP_DISABLE_PLUGINS", "dropped, other")
     assert found(site).names("strategy") == ["kept"]
+    assert found(site).unknown == ["other"]
 
 
 def test_another_api_version_is_named(install: Install) -> None:
     registry = found(install("future", api=2))
     with pytest.raises(PluginError, match=r"dist-future.*API 2.*speaks 1"):
         registry.create("strategy", "future")
+
+
+def test_an_older_version_is_served_and_named(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the policy of docs/plugin-api.md promises of the release that brings version 3 and still serves 2."""
+    monkeypatch.setattr("pcclip.plugins.API_VERSION", 3)
+    monkeypatch.setattr("pcclip.plugins.OLDEST_API", 2)
+    install("newest", api=3)
+    install("older", api=2)
+    registry = found(install("oldest", api=1))
+    assert type(registry.create("strategy", "newest")).__name__ == "Mine"
+    assert type(registry.create("strategy", "older")).__name__ == "Mine"
+    assert registry.find("strategy", "older").outdated is None
+    (ageing,) = map(str, registry.ageing)
+    assert "dist-older 1.2 speaks plugin API 2, which goes in a later release: upgrade dist-older" in ageing
+    assert not registry.broken
+    with pytest.raises(PluginError, match=r"dist-oldest.*API 1.*speaks 2 to 3\nUpgrade dist-oldest"):
+        registry.create("strategy", "oldest")
+
+
+@pytest.mark.parametrize("api", [0, -1, "2", 1.0, True, None])
+def test_a_version_that_is_none_is_named(install: Install, api: object) -> None:
+    (broken,) = found(install("odd", api=repr(api))).broken
+    assert "is no version of the plugin API" in broken.cause
+
+
+def test_an_option_whose_flag_is_taken_is_named(install: Install) -> None:
+    """``--loss-learning-rate`` is a flag of finetune: a loss with such an option would never get its value."""
+    hooks = HOOKS.replace("StrategySpec", "LossSpec").replace("pcclip_strategies", "pcclip_losses")
+    values = {"name": "steep", "target": "steep_impl:Mine", "options": "steep_options:Options", "hint": "", "api": 1}
+    site = install("steep", hooks=hooks.format(**values))
+    options = site / "steep_options.py"
+    options.write_text(options.read_text().replace("depth", "learning_rate"))
+    with pytest.raises(PluginError, match=r"dist-steep 1\.2: its option 'learning_rate' .* --loss-learning-rate"):
+        found(site).options_model("loss", "steep")
 
 
 def test_a_target_that_is_no_strategy_is_named(install: Install) -> None:

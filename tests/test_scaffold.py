@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,32 @@ def test_names_kinds_and_folders_that_are_taken_are_refused(tmp_path: Path) -> N
     done = pcclip("plugins", "new", "loss", "mine", "--into", folder.parent)
     assert done.exit_code == 2
     assert "--into" in done.stderr
+
+
+def test_what_lies_about_is_not_published(tmp_path: Path) -> None:
+    """A source distribution has the package and its tests, not the pictures that somebody tried it on."""
+    folder = new_plugin("strategy", "mine", tmp_path)
+    for stray in ("pictures/a.png", ".venv/lib/x.py", "differences.csv"):
+        (folder / stray).parent.mkdir(parents=True, exist_ok=True)
+        (folder / stray).write_text("x")
+    done = subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "sdist"], cwd=folder, check=False)
+    assert done.returncode == 0
+    with tarfile.open(next((folder / "dist").iterdir())) as sdist:
+        names = {Path(name).relative_to(Path(name).parts[0]).as_posix() for name in sdist.getnames()}
+    package = "pcclip_strategy_mine"
+    files = {f"{package}/{module}.py" for module in ("__init__", "hooks", "options", "strategy")}
+    assert names - {".gitignore"} == files | {
+        f"tests/test_{package}.py", "pyproject.toml", "README.md", "LICENSE", "PKG-INFO",
+    }  # fmt: skip
+
+
+def test_an_embedder_may_be_called_backbone(tmp_path: Path) -> None:
+    done = pcclip("plugins", "new", "backbone", "mine", "--into", tmp_path / "a folder")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "a folder" / "pcclip-embedder-mine").is_dir()
+    assert f"Next: cd '{tmp_path}/a folder/pcclip-embedder-mine' && " in done.stderr
+    assert "Then --backbone mine is there." in done.stderr
+    assert pcclip("plugins", "check", "mini", "--kind", "strategy").exit_code == 2
 
 
 def test_an_index_refuses_it_until_a_licence_is_chosen(packages: Path) -> None:

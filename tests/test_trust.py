@@ -86,6 +86,28 @@ class LyingEmbedder(HashEmbedder):
             raise RuntimeError("no start today")
         super().__init__(*arguments)
 
+    @property
+    def dim(self):
+        if lie("embedder") == "dim":
+            raise LookupError("no width today")
+        return super().dim
+
+    @property
+    def image_fingerprint(self):
+        if lie("embedder") == "fingerprint":
+            raise LookupError("no fingerprint today")
+        return None if lie("embedder") == "fingerprint-none" else super().image_fingerprint
+
+    def token_count(self, text):
+        if lie("embedder") == "token-counting":
+            raise LookupError("no counting today")
+        return super().token_count(text)
+
+    def trainable(self, scope):
+        if lie("embedder") == "trainable":
+            raise LookupError("no training today")
+        return super().trainable(scope)
+
     def embed_images(self, images):
         rows, what = super().embed_images(images), lie("embedder")
         self.seen += len(images)
@@ -116,7 +138,19 @@ class LyingCaptioner(EchoCaptioner):
 
     @property
     def fingerprint(self):
+        if lie("captioner") == "fingerprint":
+            raise LookupError("no fingerprint today")
+        return 7 if lie("captioner") == "fingerprint-number" else "liar"
+
+    @property
+    def label(self):
+        if lie("captioner") == "label":
+            raise LookupError("no label today")
         return "liar"
+
+    def close(self):
+        if lie("captioner") == "close":
+            raise LookupError("no closing today")
 
     def describe(self, pairs):
         what = lie("captioner")
@@ -335,6 +369,28 @@ def test_others_go_on_and_each_trouble_costs_a_line(place: Place) -> None:
     assert strict.code == without.code == 0
 
 
+def test_an_author_s_own_mistake_is_said_where_the_plugin_is_missed(place: Place) -> None:
+    check, show = place.commands((["plugins", "check", "broken"], {}), (["plugins", "show", "broken"], {}))
+    for done in (check, show):
+        assert done.code == 2
+        assert "plugin 'pcclip-broken' of pcclip-broken 1.2 was left out: ModuleNotFoundError" in done.err
+    future, twin = place.commands((["plugins", "check", "future"], {}), (["plugins", "check", "twin"], {}))
+    assert future.code == twin.code == 1
+    assert "speaks plugin API 2, this pcclip speaks 1 Upgrade pcclip." in future.out
+    assert "pcclip-first 1.2 and pcclip-second 1.2" in twin.out
+
+
+def test_a_name_to_leave_out_that_is_none_is_said(place: Place) -> None:
+    embed = ["-m", "pcclip_cli", "embed", place.pictures, "--backbone", "hash", "--out", "z.npy"]
+    done = python(
+        place.site, embed, cwd=place.pictures.parent, PCCLIP_CACHE=str(place.cache),
+        PCCLIP_DISABLE_PLUGINS="pcclip-slow,hash",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "PCCLIP_DISABLE_PLUGINS names 'hash', which is no entry point" in " ".join(done.stderr.split())
+    assert "pcclip-slow 1.2" not in done.stderr
+
+
 def test_a_slow_plugin_is_blamed_for_what_it_imports(place: Place) -> None:
     done = python(
         place.site, ["-m", "pcclip_cli", "data", "check", place.pictures], cwd=place.pictures,
@@ -379,6 +435,31 @@ def test_an_embedder_that_lies_about_pictures(place: Place) -> None:
     assert nan.cached == 32, "no row of a lie is in the cache"
     assert honest.code == other.code == 0
     assert honest.cached == 40
+
+
+def test_what_is_told_outside_of_the_work_is_a_plugins_fault_too(place: Place) -> None:
+    """Properties and ``close`` are asked for all over the core: what they raise names the distribution as well."""
+    embed = ["embed", place.pictures, "--backbone", "liar", "--out", place.pictures.parent / "x.npy"]
+    store = place.pictures.parent / "store.sqlite"
+    describe = ["describe", place.pictures, "--pairs", "16", "--captioner", "liar", "--out", store]
+    tune = finetune(place, "told", "liar", "mse")
+    told = {
+        "embedder:dim": (embed, "failed in dim: LookupError: no width today"),
+        "embedder:fingerprint": (embed, "no fingerprint today"),
+        "embedder:fingerprint-none": (embed, "image_fingerprint None, which is no text"),
+        "embedder:token-counting": (tune, "failed in token_count: LookupError: no counting today"),
+        "embedder:trainable": (tune, "failed in trainable: LookupError: no training today"),
+        "captioner:fingerprint": (describe, "no fingerprint today"),
+        "captioner:fingerprint-number": (describe, "fingerprint 7, which is no text"),
+        "captioner:label": (describe, "failed in label: LookupError: no label today"),
+        "captioner:close": (describe, "failed in close: LookupError: no closing today"),
+    }
+    found = place.commands(*((arguments, {"LIE": lie}) for lie, (arguments, _) in told.items()))
+    for (lie, (_, words)), done in zip(told.items(), found, strict=True):
+        names_the_liar(done, lie.partition(":")[0], lie)
+        assert words in done.err, (lie, done.err)
+    with closing(sqlite3.connect(store)) as db:
+        assert db.execute("SELECT count(*) FROM comparatives").fetchone()[0] == 16, "what was answered is kept"
 
 
 def test_an_embedder_that_lies_about_texts(place: Place) -> None:
@@ -473,9 +554,11 @@ def test_a_strategy_that_lies(place: Place) -> None:
 def test_the_contract_finds_each_lie(place: Place) -> None:
     lies = {
         "embedder": ["nan", "shape", "count", "length", "list", "raise", "start", "tokens", "token-count", "text-shape",
-                     "text-nan", "save", "text-nan-in-training"],
+                     "text-nan", "save", "text-nan-in-training", "dim", "fingerprint", "fingerprint-none",
+                     "token-counting", "trainable"],
         "captioner": ["raise", "count", "twice", "unasked", "text", "start", "class-count", "class-raise",
-                      "class-unasked", "class-twice", "class-empty"],
+                      "class-unasked", "class-twice", "class-empty", "fingerprint", "fingerprint-number", "label",
+                      "close"],
         "loss": ["raise", "shape", "nan", "number", "constant"],
         "strategy": ["raise", "late", "nothing", "classes", "shape", "count", "nan", "list"],
     }  # fmt: skip

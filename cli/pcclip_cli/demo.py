@@ -11,6 +11,7 @@ import click
 from pcclip.config import make_config
 from pcclip_cli.choosing import Choice, PluginCommand, plugin_options
 from pcclip_cli.completing import BUILT_IN, complete, names_or_files
+from pcclip_cli.numeric import Integer
 from pcclip_cli.output import common, print_table, progress
 
 log = logging.getLogger("pcclip.demo")
@@ -34,10 +35,8 @@ log = logging.getLogger("pcclip.demo")
     shell_complete=complete("captioner"),
     help="Who writes how two pictures differ.",
 )
-@click.option(
-    "--pairs", type=click.IntRange(min=1), default=600, show_default=True, help="Pairs of pictures to describe."
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed.")
+@click.option("--pairs", type=Integer(min=1), default=600, show_default=True, help="Pairs of pictures to describe.")
+@click.option("--seed", type=Integer(min=0), default=0, show_default=True, help="Seed.")
 @common
 @click.pass_context
 def command(ctx: click.Context, /, out: Path, data: str, captioner: str, pairs: int, seed: int, **_: Any) -> None:

@@ -11,6 +11,7 @@ import click
 from pcclip.types import PairStrategy
 from pcclip_cli.choosing import Choice, PluginCommand, plugin_options
 from pcclip_cli.completing import BUILT_IN, complete, names_or_files
+from pcclip_cli.numeric import Integer, Number
 from pcclip_cli.output import (
     common,
     format_option,
@@ -46,7 +47,7 @@ _SHOWN = 100  # rows of a table; a program reads all rows
 @click.option(
     "--captioner", default="llama", show_default=True, shell_complete=complete("captioner"), help="Who writes."
 )
-@click.option("--pairs", type=click.IntRange(min=1), default=100, show_default=True, help="How many pairs to describe.")
+@click.option("--pairs", type=Integer(min=1), default=100, show_default=True, help="How many pairs to describe.")
 @click.option(
     "--pair-strategy",
     type=click.Choice(get_args(PairStrategy)),
@@ -55,7 +56,7 @@ _SHOWN = 100  # rows of a table; a program reads all rows
     help="Which pairs: any two; near neighbours by --backbone; of one class; with another value of --pair-attribute.",
 )
 @click.option("--pair-attribute", help="With --pair-strategy attribute: whose values must differ.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the choice of pairs.")
+@click.option("--seed", type=Integer(min=0), default=0, show_default=True, help="Seed of the choice of pairs.")
 @click.option(
     "--backbone",
     shell_complete=complete("embedder"),
@@ -67,12 +68,12 @@ _SHOWN = 100  # rows of a table; a program reads all rows
 @click.option("--label-column", help="Column that holds the class.")
 @click.option(
     "--max-bad-fraction",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.1,
     show_default=True,
     help="Stop when more of DATA than this is unusable.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; default: the cores of this process.")
+@click.option("--threads", type=Integer(min=1), help="CPU threads; default: the cores of this process.")
 @click.option("--report", is_flag=True, help="Print rates and examples of all that --out holds, not the answers.")
 @click.option(
     "--import",

@@ -12,6 +12,7 @@ from pcclip.suites.finding import NAMES as SUITES
 from pcclip_cli.choosing import Choice, PluginCommand, plugin_options
 from pcclip_cli.completing import complete, names_or_files
 from pcclip_cli.fields import given, option
+from pcclip_cli.numeric import Integer, Number
 from pcclip_cli.output import common, format_option, print_json_line, print_table, progress, shown
 
 if TYPE_CHECKING:
@@ -81,13 +82,13 @@ def _field_options() -> list[click.Parameter]:
 @click.option("--label-column", help="Column that holds the class.")
 @click.option(
     "--max-bad-fraction",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.1,
     show_default=True,
     help="Leave --data out when more of it than this is unusable.",
 )
 @click.option("--device", default="auto", show_default=True, help="Where models run: auto, cpu, cuda, mps.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads; default: the cores of this process.")
+@click.option("--threads", type=Integer(min=1), help="CPU threads; default: the cores of this process.")
 @format_option("table", "json", "csv")
 @common
 @click.pass_context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,8 @@ from typing import Any, Literal
 import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+from pcclip_cli.numeric import AnyNumber, Integer, Number
 
 _WIDEST = 40  # characters of choices that stand beside a flag; more go into its text
 
@@ -32,7 +34,7 @@ def options_of(model: type[BaseModel], prefix: str = "", leave_out: Iterable[str
     return [
         option(name, info, prefix)
         for name, info in model.model_fields.items()
-        if name not in skipped and typing.get_origin(_plain(info.annotation)) is not dict
+        if name not in skipped and not _is_mapping(_plain(info.annotation))
     ]
 
 
@@ -45,6 +47,7 @@ def option(name: str, info: FieldInfo, prefix: str = "", **settings: Any) -> cli
     annotation = _plain(info.annotation)
     flag = "-".join(part for part in (prefix, name) if part).replace("_", "-")
     declaration = f"--{flag}"
+    parameter = "_".join(part for part in (prefix, name) if part).replace("-", "_")  # click's own would be lower case
     settings |= {"help": _sentence(info.description or ""), "required": info.is_required()}
     if not info.is_required() and info.default is not None:
         default = info.get_default(call_default_factory=True)
@@ -53,19 +56,20 @@ def option(name: str, info: FieldInfo, prefix: str = "", **settings: Any) -> cli
         if info.default is not None:  # None is neither on nor off; and click's own words repeat the flag's name
             switch = "on" if info.default else "off"
             settings |= {"show_default": False, "help": f"{settings['help']}  [default: {switch}]"}
-        return click.Option([f"{declaration}/--no-{flag}"], **{"default": None, **settings})
-    if typing.get_origin(annotation) in (list, tuple):
-        item = (typing.get_args(annotation) or (str,))[0]
+        return click.Option([parameter, f"{declaration}/--no-{flag}"], **{"default": None, **settings})
+    if typing.get_origin(annotation) in (list, tuple, set, frozenset):
+        items = typing.get_args(annotation)
         settings["show_default"] = bool(settings.get("default"))
-        if item is float:
-            return click.Option([declaration], type=numbers, metavar="NUMBERS", **settings)
-        return click.Option([declaration], type=_type(item, info), multiple=True, **settings)
+        if typing.get_origin(annotation) is tuple and items[-1] is not Ellipsis:
+            return click.Option([parameter, declaration], type=tuple(_type(item, info) for item in items), **settings)
+        if items[0] is float:
+            return click.Option([parameter, declaration], type=numbers, metavar="NUMBERS", **settings)
+        return click.Option([parameter, declaration], type=_type(items[0], info), multiple=True, **settings)
     kind = _type(annotation, info)
-    if isinstance(kind, click.Choice) and len("|".join(kind.choices)) > _WIDEST:
-        settings |= {"metavar": name.upper(), "help": f"{settings['help']} One of: {', '.join(kind.choices)}."}
-    elif isinstance(kind, click.IntRange | click.FloatRange):
-        settings["metavar"] = "INTEGER" if isinstance(kind, click.IntRange) else "NUMBER"  # the range follows the text
-    return click.Option([declaration], type=kind, **settings)
+    if isinstance(kind, click.Choice) and len("|".join(map(str, kind.choices))) > _WIDEST:
+        listed = ", ".join(map(str, kind.choices))
+        settings |= {"metavar": name.upper(), "help": f"{settings['help']} One of: {listed}."}
+    return click.Option([parameter, declaration], type=kind, **settings)
 
 
 def given(ctx: click.Context, names: Iterable[str], prefix: str = "") -> dict[str, Any]:
@@ -88,6 +92,12 @@ def _sentence(text: str) -> str:
     return f"{text}." if text and text[-1] not in ".!?" else text
 
 
+def _is_mapping(annotation: Any) -> bool:
+    """Return whether a field holds a mapping or a model, which have no form on the command line."""
+    kind = typing.get_origin(annotation) or annotation
+    return isinstance(kind, type) and issubclass(kind, Mapping | BaseModel)
+
+
 def _plain(annotation: Any) -> Any:
     """Return the annotation without ``| None``."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
@@ -98,15 +108,16 @@ def _plain(annotation: Any) -> Any:
 
 def _type(annotation: Any, info: FieldInfo) -> Any:
     if typing.get_origin(annotation) is Literal:
-        return click.Choice([str(value) for value in typing.get_args(annotation)])
+        return click.Choice(typing.get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return click.Choice([str(member.value) for member in annotation])
     if annotation is Path:
         return click.Path(path_type=Path)
     if annotation in (int, float):
         bounds = _bounds(info)
-        kind = click.IntRange if annotation is int else click.FloatRange
-        return kind(**bounds) if bounds else annotation
+        if annotation is int:
+            return Integer(**bounds) if bounds else click.INT
+        return Number(**bounds) if bounds else AnyNumber()
     return str
 
 

@@ -96,6 +96,15 @@ class LazyGroup(click.Group):
             # the reader of our output has gone; keep Python from complaining when it closes stdout
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
+        except Exception as error:
+            from pcclip.faults import blame
+
+            blamed = blame(error)
+            if blamed is None:
+                raise
+            if not standalone_mode:
+                raise blamed from error
+            _fail(blamed.message, blamed.hint, blamed.exit_code)
         if standalone_mode:
             sys.exit(result if isinstance(result, int) else 0)
         return result

@@ -216,5 +216,9 @@ def _set_up_logging(level: int) -> None:
 def _report_plugins() -> None:
     from pcclip.plugins import registry
 
-    for trouble in (*registry().broken, *registry().slow):
+    for trouble in (*registry().broken, *registry().slow, *registry().ageing):
         logging.getLogger("pcclip").warning("%s", trouble)
+    for name in registry().unknown:
+        logging.getLogger("pcclip").warning(
+            "PCCLIP_DISABLE_PLUGINS names %r, which is no entry point: pcclip plugins --json shows them", name
+        )

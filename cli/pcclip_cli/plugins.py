@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import click
 from pcclip.plugins import KINDS, Plugin, registry
 from pcclip_cli.completing import any_plugin
 from pcclip_cli.output import print_json_line, print_table, shown
+
+_KIND = click.Choice(sorted({*KINDS, "backbone"}))
 
 
 @click.group("plugins", invoke_without_command=True)
@@ -33,9 +36,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
     ]
     if as_json:
         for row, plugin in zip(rows, registry().plugins(), strict=True):
-            print_json_line({**row, "summary": plugin.spec.summary, "variants": list(plugin.spec.variants)})
+            about = {"summary": plugin.spec.summary, "variants": list(plugin.spec.variants)}
+            print_json_line({**row, **about, "entry_point": plugin.entry_point})
         for row in broken:
-            print_json_line({**row, "summary": "", "variants": []})
+            print_json_line({**row, "summary": "", "variants": [], "entry_point": row["name"]})
         return
     shown = [{**row, "name": _shown_name(plugin)} for row, plugin in zip(rows, registry().plugins(), strict=True)]
     print_table([*shown, *broken])
@@ -53,7 +57,7 @@ def show(name: str) -> None:
         if model is None:
             click.echo("  no options")
             continue
-        flag = {"embedder": "backbone"}.get(plugin.kind, plugin.kind)
+        flag = _flag(plugin.kind)
         from pcclip_cli.fields import options_of
 
         context = click.Context(click.Command(name))
@@ -65,7 +69,7 @@ def show(name: str) -> None:
 
 
 @command.command("new", short_help="Write a package with a plugin that works.")
-@click.argument("kind", type=click.Choice(sorted(KINDS)))
+@click.argument("kind", type=_KIND)
 @click.argument("name")
 @click.option(
     "--into",
@@ -74,18 +78,24 @@ def show(name: str) -> None:
     help="Where the package's folder is made; default: here.",
 )
 def new(kind: str, name: str, into: Path) -> None:
-    """Write a package with the plugin NAME: one that works, and passes its tests."""
+    """Write a package with the plugin NAME: one that works, and passes its tests.
+
+    An embedder is what --backbone chooses; either word will do.
+    """
     from pcclip.scaffold import new_plugin
 
+    kind = _kind(kind)
     folder = new_plugin(kind, name, into)
     click.echo(folder)
-    flag = {"embedder": "backbone"}.get(kind, kind)
-    click.echo(f'Next: cd {folder} && pip install -e ".[test]" && pytest. Then --{flag} {name} is there.', err=True)
+    place = shlex.quote(str(folder))
+    click.echo(
+        f'Next: cd {place} && pip install -e ".[test]" && pytest. Then --{_flag(kind)} {name} is there.', err=True
+    )
 
 
 @command.command("check")
 @click.argument("name", shell_complete=any_plugin)
-@click.option("--kind", type=click.Choice(sorted(KINDS)), help="Where plugins of several kinds have this name.")
+@click.option("--kind", type=_KIND, help="Where plugins of several kinds have this name.")
 @click.option(
     "--option", "-o", "options", multiple=True, metavar="KEY=VALUE", help="An option of the plugin; may come again."
 )
@@ -96,7 +106,7 @@ def check(ctx: click.Context, name: str, kind: str | None, options: Sequence[str
 
     The same checks as in pcclip.testing. Exit code 1 where one fails.
     """
-    found = [p for p in _named(name) if kind in (None, p.kind)]
+    found = [p for p in _named(name) if kind is None or p.kind == _kind(kind)]
     if not found:
         raise click.UsageError(f"no {kind} is called {name!r}")
     values = dict(_key_and_value(option) for option in options)
@@ -105,6 +115,8 @@ def check(ctx: click.Context, name: str, kind: str | None, options: Sequence[str
     failed = 0
     for plugin in found:
         chosen = name if name in plugin.spec.names else plugin.spec.names[0]
+        if values:
+            registry().parse_options(plugin.kind, chosen, values)  # a wrong one is the caller's mistake
         if not as_json:
             click.echo(f"{plugin.kind} {chosen} ({plugin.origin})")
         for outcome in check_plugin(plugin.kind, chosen, values):
@@ -120,12 +132,23 @@ def check(ctx: click.Context, name: str, kind: str | None, options: Sequence[str
     ctx.exit(1 if failed else 0)
 
 
+def _kind(word: str) -> str:
+    """Return the kind of plugin that ``word`` means."""
+    return "embedder" if word == "backbone" else word
+
+
+def _flag(kind: str) -> str:
+    """Return the flag that chooses a plugin of ``kind``."""
+    return "backbone" if kind == "embedder" else kind
+
+
 def _named(name: str) -> list[Plugin]:
     """Return the plugins that are called ``name``, by themselves or by one of their variants."""
     found = [p for p in registry().plugins() if name == p.spec.name or name in p.spec.variants]
     if not found:
         every = sorted({p.spec.name for p in registry().plugins()})
-        raise click.UsageError(f"no plugin is called {name!r}; there are: {', '.join(every)}")
+        left_out = "".join(f"\n{broken}" for broken in registry().broken)  # one of them may be what was meant
+        raise click.UsageError(f"no plugin is called {name!r}; there are: {', '.join(every)}{left_out}")
     return found
 
 

@@ -10,6 +10,7 @@ import click
 
 from pcclip_cli.choosing import Choice, PluginCommand, plugin_options
 from pcclip_cli.completing import complete
+from pcclip_cli.numeric import Integer
 from pcclip_cli.output import (
     common,
     format_option,
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--confusable-pairs",
-    type=click.IntRange(min=1),
+    type=Integer(min=1),
     default=3,
     show_default=True,
     help="How many pairs of classes the captioner describes.",

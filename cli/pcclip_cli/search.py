@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pcclip_cli.choosing import PluginCommand
+from pcclip_cli.numeric import Integer, Number
 from pcclip_cli.output import common, format_option, print_quarantined, print_rows, progress
 from pcclip_cli.using import BACKBONE, model_options, open_model
 
@@ -19,12 +20,12 @@ from pcclip_cli.using import BACKBONE, model_options, open_model
 @model_options
 @click.option(
     "--weight",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=1.0,
     show_default=True,
     help="Weight of the text against the picture.",
 )
-@click.option("--top", type=click.IntRange(min=1), help="Print only this many.")
+@click.option("--top", type=Integer(min=1), help="Print only this many.")
 @format_option("table", "json", "csv")
 @common
 @click.pass_context

@@ -10,6 +10,7 @@ import click
 
 from pcclip_cli.choosing import Choice, plugin_options
 from pcclip_cli.completing import complete
+from pcclip_cli.numeric import Integer
 
 if TYPE_CHECKING:
     from pcclip.model import Model
@@ -21,7 +22,7 @@ BACKBONE = Choice("backbone", "embedder")
 def model_options(function: F) -> F:
     """Add ``--model``, ``--backbone``, ``--device`` and ``--threads``."""
     for decorator in (
-        click.option("--threads", type=click.IntRange(min=1), help="CPU threads; default: the cores of this process."),
+        click.option("--threads", type=Integer(min=1), help="CPU threads; default: the cores of this process."),
         click.option("--device", default="auto", show_default=True, help="Where the model runs: auto, cpu, cuda, mps."),
         click.option("--backbone", shell_complete=complete("embedder"), help="Use an untuned backbone instead."),
         click.option("--model", "-m", "model_path", type=click.Path(path_type=Path), help="Folder of a finished run."),

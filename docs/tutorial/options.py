@@ -1,4 +1,4 @@
-"""The flags of ``--strategy two-sided``: each field becomes one (``--strategy-prompt``)."""
+"""The flags of ``--strategy two-sided``: each field becomes one (``--strategy-template``)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ class TwoSidedStrategyOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    prompt: str = Field("a photo of a {label}", description="class prompt; {label} stands for the class name")
+    template: str = Field("a photo of a {label}", description="class prompt; {label} stands for the class name")
     shift: float = Field(0.1, ge=0, le=1, description="how far described differences move the prompts of their classes")
     away: float = Field(0.05, ge=0, le=1, description="how far they move the prompts of the classes they are told from")
 
-    @field_validator("prompt")
+    @field_validator("template")
     @classmethod
-    def _has_label(cls, prompt: str) -> str:
-        if "{label}" not in prompt:
-            raise ValueError("the prompt needs {label} where the class name goes")
-        return prompt
+    def _has_label(cls, template: str) -> str:
+        if "{label}" not in template:
+            raise ValueError("the template needs {label} where the class name goes")
+        return template

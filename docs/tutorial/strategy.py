@@ -23,7 +23,8 @@ class TwoSidedStrategy(Strategy):
         self.options = options
 
     def fit(self, embedder: Embedder, knowledge: ClassKnowledge) -> Classifier:
-        weights = embedder.embed_texts([self.options.prompt.replace("{label}", name) for name in knowledge.names])
+        prompts = embedder.embed_texts([self.options.template.replace("{label}", name) for name in knowledge.names])
+        weights = prompts.copy()
         for row, name in enumerate(knowledge.names):
             of = [comparative.text for comparative in knowledge.comparatives if comparative.first == name]
             against = [comparative.text for comparative in knowledge.comparatives if comparative.second == name]
@@ -31,4 +32,5 @@ class TwoSidedStrategy(Strategy):
                 if texts:
                     weights[row] += step * embedder.embed_texts(texts).mean(axis=0)
         weights /= np.linalg.norm(weights, axis=1, keepdims=True)
-        return LinearClassifier(knowledge.names, weights)
+        without = LinearClassifier(knowledge.names, prompts)  # what --explain compares with
+        return LinearClassifier(knowledge.names, weights, baseline=without)

@@ -97,6 +97,21 @@ class CaptionerContract(Contract):
         for was, now in zip(alone, self.answers(chunk), strict=True):
             require(was == now, f"the answer changed with what was described before: {was} and then {now}")
 
+    def test_a_text_has_a_direction(self) -> None:
+        """How a differs from b is another text than how b differs from a, and different pairs have different texts."""
+        texts = {a.pair.key: a.text for a in self.everything() if isinstance(a, Comparative)}
+        both = [
+            (texts[pair.key], texts[turned.key])
+            for pair in self.pairs()
+            if (turned := CaptionPair(pair.second, pair.first)).key in texts and pair.key in texts
+        ]
+        require(
+            not both or any(one != other for one, other in both),
+            "each pair has the same text in both directions: a comparative says how the first differs from the second",
+        )
+        different = set(texts.values())
+        require(len(texts) < 2 or len(different) > 1, f"it says the same of every pair: {sorted(different)}")
+
     def test_classes_get_sentences_or_a_usage_error(self) -> None:
         """Each class gets its sentences exactly once, or a UsageError says that it writes none."""
         names = ["old owl", "grizzly_bear", "key"]

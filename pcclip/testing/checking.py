@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pcclip.errors import PcclipError
+from pcclip.faults import described
 from pcclip.testing.captioners import CaptionerContract
 from pcclip.testing.contract import Contract, ContractError
 from pcclip.testing.embedders import EmbedderContract
@@ -53,14 +54,16 @@ def run(contract: type[Contract]) -> Iterator[Outcome]:
             if not usable:
                 yield Outcome(words, "not run", "the plugin cannot be made")
                 continue
-            outcome = _outcome(contract(), method, words)
-            usable = outcome.status != "failed" or method not in _FIRST
+            outcome = _outcome(getattr(contract(), method), words)
+            usable = outcome.status != "failed" or method != _MAKES_IT
             yield outcome
     finally:
-        contract.teardown_class()
+        closed = _outcome(contract.teardown_class, "It can be closed after all of that")
+    if closed.status == "failed":
+        yield closed
 
 
-_FIRST = {"test_options_are_valid_and_described", "test_the_target_implements_its_interface"}
+_MAKES_IT = "test_the_target_implements_its_interface"
 
 
 def _checks(contract: type[Contract]) -> Iterator[tuple[str, str]]:
@@ -68,14 +71,14 @@ def _checks(contract: type[Contract]) -> Iterator[tuple[str, str]]:
     names = {name: None for part in reversed(contract.__mro__) for name in vars(part) if name.startswith("test_")}
     for name in names:
         document = inspect.getdoc(getattr(contract, name)) or name.removeprefix("test_").replace("_", " ")
-        yield name, document.partition("\n")[0].rstrip(".")
+        yield name, document.partition("\n")[0].rstrip(".").replace("``", "")
 
 
-def _outcome(contract: Contract, method: str, words: str) -> Outcome:
+def _outcome(check: Callable[[], None], words: str) -> Outcome:
     try:
-        getattr(contract, method)()
+        check()
     except (ContractError, PcclipError) as error:
         return Outcome(words, "failed", " ".join(str(error).split()))
     except Exception as error:
-        return Outcome(words, "failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return Outcome(words, "failed", described(error))
     return Outcome(words, "ok")

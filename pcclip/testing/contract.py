@@ -14,10 +14,11 @@ from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ValidationError
 
 from pcclip.errors import UsageError
 from pcclip.loading import HEAVY
-from pcclip.plugins import Plugin, registry
+from pcclip.plugins import Plugin, describe_validation, registry
 from pcclip.specs import API_VERSION
 
 # A fresh interpreter gets the pickled spec and options, as a worker would, and says what it had to import for them.
@@ -136,7 +137,9 @@ class Contract:
     def test_options_are_valid_and_described(self) -> None:
         """The options are valid, frozen and described, and unknown ones are refused."""
         model = registry().options_model(self.kind, self.name)
-        registry().parse_options(self.kind, self.name, self.options)
+        options = registry().parse_options(self.kind, self.name, self.options)
+        if options is not None:
+            self._require_valid(options)
         try:
             registry().parse_options(self.kind, self.name, {**self.options, "no_such_option": 1})
         except UsageError:
@@ -147,6 +150,14 @@ class Contract:
             require(model.model_config.get("frozen"), f"{model.__name__} is not frozen; give it frozen=True")
             bare = [name for name, field in model.model_fields.items() if not field.description]
             require(not bare, f"options without a description, which is their help text: {', '.join(bare)}")
+
+    @staticmethod
+    def _require_valid(options: BaseModel) -> None:
+        """Fail unless defaults keep the bounds of their fields too; pydantic does not look at them by itself."""
+        try:
+            type(options).model_validate(options.model_dump())
+        except ValidationError as error:
+            fail(f"a default is not allowed by its own field: {describe_validation(error)}")
 
     def test_the_target_implements_its_interface(self) -> None:
         """The class behind the plugin is there, implements its interface, and can be made."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -52,6 +53,8 @@ class EmbedderContract(Contract):
             picture.convert("RGB").convert("P"),
             Image.new("LA", (16, 16), (200, 128)),
             Image.new("RGB", (1, 1), (250, 20, 20)),
+            Image.new("RGB", (20, 20)),
+            Image.new("RGB", (20, 20), "white"),
         ]
 
     def test_it_tells_its_size_and_place(self) -> None:
@@ -71,6 +74,16 @@ class EmbedderContract(Contract):
         embedder: Embedder = self.shared()
         for images in (self.images(), []):
             self.require_unit(embedder.embed_images(images), len(images), f"embeddings of {len(images)} pictures")
+
+    def test_pictures_are_left_as_they_were(self) -> None:
+        """Pictures, and the list that holds them, are left as they were."""
+        images = self.images()
+        same, before = list(images), [(image.mode, image.size, image.tobytes()) for image in images]
+        self.shared().embed_images(images)
+        require(len(images) == len(same), "it changed the list of pictures that it was given")
+        for image, was in zip(same, before, strict=True):
+            now = (image.mode, image.size, image.tobytes())
+            require(now == was, f"it changed a picture of {was[0]} and size {was[1]}: work on a copy")
 
     def test_a_picture_has_the_same_row_in_any_batch(self) -> None:
         """A picture has the same row alone, in a batch and in another order; the same call gives the same bits."""
@@ -108,6 +121,8 @@ class EmbedderContract(Contract):
         single = np.concatenate([embedder.embed_texts([text]) for text in _TEXTS])
         require_equal(single, rows, "embeddings one by one against a batch", self.tolerance)
         require_equal(embedder.embed_texts(_TEXTS[::-1])[::-1], rows, "embeddings in another order", self.tolerance)
+        small = embedder.embed_texts(_TEXTS, batch_size=3)
+        require_equal(small, rows, "embeddings three at a time against a batch", self.tolerance)
         require(np.abs(rows[0] - rows[1]).max() > self.tolerance, "two different texts have the same embedding")
 
     def test_tokens_are_counted_and_cut(self) -> None:
@@ -133,6 +148,12 @@ class EmbedderContract(Contract):
                 min(count, embedder.context_length) == length,
                 f"token_count says {count} of {text[:40]!r}, tokenize says {length}",
             )
+        for text, ids, length in zip(texts, tokens.ids, lengths, strict=True):
+            alone = embedder.tokenize([text]).ids[0, :length]
+            require(
+                torch.equal(ids[:length], alone),
+                f"{text[:40]!r} has other tokens in front in a batch than alone: padding goes to the right",
+            )
         require(embedder.token_count(texts[-1]) > embedder.context_length, "token_count counts after cutting")
 
     def test_training_reaches_the_text_tower_and_never_the_image_tower(self) -> None:
@@ -148,6 +169,11 @@ class EmbedderContract(Contract):
         encoded = embedder.encode_text(embedder.tokenize(_TEXTS).to(embedder.device))
         require(encoded.dtype == torch.float32, f"encode_text returned {encoded.dtype}, not float32")
         require(encoded.requires_grad, "encode_text carries no gradient")
+        again = embedder.encode_text(embedder.tokenize(_TEXTS).to(embedder.device))
+        require(
+            float((again - encoded).detach().abs().max()) <= self.tolerance,
+            "encode_text gives other rows each time in training, by dropout perhaps: put the towers into eval mode",
+        )
         way = torch.randn(encoded.shape, generator=torch.Generator().manual_seed(0)).to(encoded.device)
         (encoded * way).sum().backward()  # type: ignore[no-untyped-call]
         for scope, parameters in scopes.items():
@@ -176,6 +202,18 @@ class EmbedderContract(Contract):
         else:
             fail("an unknown scope is accepted")
 
+    def test_adapters_fit_into_the_text_tower(self) -> None:
+        """The place for adapters lies in the text tower, or a UsageError says that there is none."""
+        embedder: Embedder = self.shared()
+        try:
+            blocks = embedder.blocks()
+        except UsageError:
+            return
+        require(isinstance(blocks, nn.Module), f"blocks returned a {type(blocks).__name__}, no torch module")
+        tower = {id(parameter) for parameter in embedder.trainable("text").values()}
+        outside = [name for name, parameter in blocks.named_parameters() if id(parameter) not in tower]
+        require(not outside, f"blocks holds {len(outside)} parameters that are not in scope 'text': {outside[:1]}")
+
     def test_a_second_instance_is_equal(self) -> None:
         """A second instance has the same fingerprints and gives the same bits."""
         first, second = self.shared(), self.make()
@@ -189,7 +227,7 @@ class EmbedderContract(Contract):
         _disturb(embedder.trainable("text"))
         images, texts = embedder.embed_images(self.images()), embedder.embed_texts(_TEXTS)
         with _saved(embedder) as (folder, config):
-            pickles = [file.name for file in folder.rglob("*") if file.suffix in _PICKLES]
+            pickles = [file.name for file in folder.rglob("*") if file.is_file() and _may_be_a_pickle(file)]
             require(not pickles, f"these may be pickles, which run code when they are read: {', '.join(pickles)}")
             loaded = type(embedder).load(folder, config, "cpu" if embedder.device.type == "cpu" else "auto")
         # the folder is gone: what was loaded may not read it again
@@ -240,6 +278,18 @@ class EmbedderContract(Contract):
             np.abs(norms - 1).max(initial=0) <= 1e-3,
             f"{what}: lengths {norms.min(initial=1)} to {norms.max(initial=1)}",
         )
+
+
+def _may_be_a_pickle(file: Path) -> bool:
+    """Return whether a file is called like a pickle, begins like one, or holds one as torch's files do."""
+    if file.suffix in _PICKLES:
+        return True
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            return any(name.endswith(".pkl") for name in archive.namelist())
+    with file.open("rb") as stream:
+        begin = stream.read(2)
+    return len(begin) == 2 and begin[0] == 0x80 and begin[1] <= pickle.HIGHEST_PROTOCOL
 
 
 def _disturb(parameters: Mapping[str, nn.Parameter]) -> None:

@@ -51,11 +51,14 @@ class LossContract(Contract):
         return replace(batch, **without)
 
     def value(self, loss: Loss, batch: LossBatch) -> Tensor:
-        """Return the loss of a batch, and make sure that it is a finite scalar."""
+        """Return the loss of a batch under one seed, and make sure that it is a finite scalar."""
+        torch.manual_seed(1)
         value = loss(batch)
         if not isinstance(value, Tensor):
             fail(f"it returned a {type(value).__name__}, not a tensor")
         require(value.ndim == 0, f"it returned shape {tuple(value.shape)}, not a scalar")
+        exact = value.dtype in (torch.float32, torch.float64)
+        require(exact, f"it returned {value.dtype}, too coarse for a gradient: return float32")
         require(bool(torch.isfinite(value)), f"it returned {float(value.detach())}")
         return value
 
@@ -74,8 +77,13 @@ class LossContract(Contract):
         require(torch.isfinite(found).all(), "the gradient is not finite")
         require(bool(found.any()), "the gradient is zero or missing: the loss does not depend on the texts")
         for name, parameter in loss.named_parameters():
-            if parameter.requires_grad and parameter.grad is not None:
-                require(torch.isfinite(parameter.grad).all(), f"the gradient of its parameter {name} is not finite")
+            if parameter.requires_grad:
+                gradient = parameter.grad
+                if gradient is None:
+                    fail(
+                        f"no gradient reaches its parameter {name}, which is never trained: use it, or make it a buffer"
+                    )
+                require(torch.isfinite(gradient).all(), f"the gradient of its parameter {name} is not finite")
 
     def test_the_gradient_is_the_slope(self) -> None:
         """The gradient agrees with finite differences in double precision."""
@@ -89,7 +97,7 @@ class LossContract(Contract):
                 continue
             way = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
             up, down = (
-                float(loss(replace(batch, **{name: (tensor + sign * step * way).detach()})).detach())
+                float(self.value(loss, replace(batch, **{name: (tensor + sign * step * way).detach()})).detach())
                 for sign in (1, -1)
             )
             slope, expected = float((tensor.grad * way).sum()), (up - down) / (2 * step)
@@ -106,14 +114,54 @@ class LossContract(Contract):
             value = self.value(loss, bare)
         except (AttributeError, TypeError) as error:
             fail(f"it reads what it did not list in needs: {error}")
+        again = self.value(loss, bare)
+        require(torch.equal(value, again), "a second call with the same batch gave another value: it may keep nothing")
         require(torch.equal(value, self.value(loss, full)), "it reads what it did not list in needs")
+
+    def test_a_batch_is_left_as_it_was(self) -> None:
+        """A batch is left as it was: other losses of a sum read the same one."""
+        loss: Loss = self.shared()
+        batch = self.needed(self.batch(), loss)
+        read = {field.name: getattr(batch, field.name) for field in fields(batch)}
+        before = {name: tensor.detach().clone() for name, tensor in read.items() if tensor is not None}
+        self.value(loss, batch)
+        for name, was in before.items():
+            require(torch.equal(read[name].detach(), was), f"it changed {name} of the batch: work on a copy")
+
+    def test_the_order_of_pairs_does_not_matter(self) -> None:
+        """The same pairs in another order, or captions in another order, have the same loss."""
+        loss: Loss = self.shared()
+        if self._draws(loss):
+            return  # which numbers a row gets depends on its place
+        pairs, captions = torch.tensor([3, 1, 5, 0, 2, 4]), torch.tensor([2, 0, 4, 1, 3])
+        for masked in (False, True):
+            batch = self.batch()
+            if masked:
+                batch = replace(batch, false_negatives=_some_false_negatives())
+            turned = _in_order(batch, pairs, captions)
+            was, now = (float(self.value(loss, self.needed(one, loss)).detach()) for one in (batch, turned))
+            apart = abs(was - now)
+            require(apart <= 1e-4, f"with the pairs in another order the loss differs by {apart:.3g}")
+
+    def _draws(self, loss: Loss) -> bool:
+        """Return whether a loss draws random numbers."""
+        torch.manual_seed(1)
+        before = torch.get_rng_state()
+        loss(self.needed(self.batch(), loss))
+        return not torch.equal(before, torch.get_rng_state())
+
+    def test_a_batch_may_have_any_size(self) -> None:
+        """Batches of two pairs and of an odd number have a finite loss."""
+        loss: Loss = self.shared()
+        for rows in (2, 5):
+            some = _in_order(self.batch(), torch.arange(rows), torch.arange(min(rows, _CAPTIONS)))
+            self.value(loss, self.needed(some, loss))
 
     def test_two_calls_are_equal(self) -> None:
         """Under one seed two instances give the same loss."""
         values = []
         for _ in range(2):
             loss = self.make()
-            torch.manual_seed(1)
             values.append(self.value(loss, self.needed(self.batch(), loss)))
         require(torch.equal(*values), f"the loss was {float(values[0].detach())} and then {float(values[1].detach())}")
 
@@ -151,3 +199,29 @@ class LossContract(Contract):
         other.load_state_dict(loss.state_dict())
         batch = self.needed(self.batch(), loss)
         require(torch.equal(self.value(loss, batch), self.value(other, batch)), "its state is not in its state_dict")
+
+
+def _some_false_negatives() -> Tensor:
+    """Return the (B, B) mask in which pairs 0 and 3 are as good as each other."""
+    mask = torch.zeros(_ROWS, _ROWS, dtype=torch.bool)
+    mask[0, 3] = mask[3, 0] = True
+    return mask
+
+
+def _in_order(batch: LossBatch, pairs: Tensor, captions: Tensor) -> LossBatch:
+    """Return the rows ``pairs`` and the captions ``captions`` of a batch that holds everything, in that order."""
+    assert batch.reversible is not None
+    assert batch.reversed_text is not None
+    places = batch.reversible.cumsum(0) - 1  # of each pair in reversed_text
+    reversible = batch.reversible[pairs]
+    chosen: dict[str, Any] = {
+        "image_differences": batch.image_differences[pairs],
+        "text": batch.text[pairs],
+        "reversible": reversible,
+        "reversed_text": batch.reversed_text[places[pairs][reversible]],
+    }
+    if batch.false_negatives is not None:
+        chosen["false_negatives"] = batch.false_negatives[pairs][:, pairs]
+    for name in ("captions", "original_captions", "caption_images"):
+        chosen[name] = getattr(batch, name)[captions]
+    return replace(batch, **chosen)

@@ -74,7 +74,22 @@ class StrategyContract(Contract):
             tuple(classifier.classes) == _NAMES, f"the classes are {tuple(classifier.classes)}, not {_NAMES} as given"
         )
         for count in (7, 1, 0):
-            require_array(classifier.scores(self.pictures(count)), (count, len(_NAMES)), f"scores of {count} pictures")
+            scores, what = classifier.scores(self.pictures(count)), f"scores of {count} pictures"
+            require_array(scores, (count, len(_NAMES)), what)
+            require(scores.dtype in (np.float32, np.float64), f"{what}: dtype {scores.dtype}, not float32")
+
+    def test_what_it_says_beside_scores_fits_them(self) -> None:
+        """Notes are a tuple of texts, and a baseline is a classifier over the same classes."""
+        classifier = self.fitted()
+        notes, baseline = classifier.notes, classifier.baseline
+        told = not isinstance(notes, str) and all(isinstance(note, str) for note in notes)
+        require(told, f"notes are {notes!r}, not a tuple of texts")
+        if baseline is None:
+            return
+        require(isinstance(baseline, Classifier), f"the baseline is a {type(baseline).__name__}, no Classifier")
+        classes = tuple(baseline.classes)
+        require(classes == _NAMES, f"the classes of the baseline are {classes}, not {_NAMES} as given")
+        require_array(baseline.scores(self.pictures(3)), (3, len(_NAMES)), "scores of the baseline")
 
     def test_scores_of_a_picture_depend_on_that_picture_alone(self) -> None:
         """A picture has the same scores in any batch and order, and the embeddings are left as they are."""
@@ -96,6 +111,43 @@ class StrategyContract(Contract):
         """Fitting again gives the same scores, whatever the global random state: a seed is an option."""
         first, second = (self.fitted(seed=seed).scores(self.pictures(7)) for seed in (0, 1))
         require_equal(second, first, "scores of two fits")
+
+    def test_an_instance_fits_anew_each_time(self) -> None:
+        """An instance that was fitted to other classes before gives the scores of a new one."""
+        strategy, full = self.make(), self.knowledge()
+        strategy.fit(self.embedder(), _of_two(full))
+        strategy.fit(self.embedder(), replace(full, names=_NAMES[::-1]))
+        again = strategy.fit(self.embedder(), full).scores(self.pictures(7))
+        expected = self.fitted().scores(self.pictures(7))
+        require_equal(again, expected, "scores of an instance that was fitted before", self.tolerance)
+
+    def test_what_is_known_is_left_as_it_was(self) -> None:
+        """Fitting changes nothing of what it is given."""
+        full, untouched = self.knowledge(), self.knowledge()
+        self.fitted(full).scores(self.pictures(2))
+        require(dict(full.descriptions) == dict(untouched.descriptions), "fitting changed the descriptions: copy them")
+        assert full.support is not None
+        assert untouched.support is not None
+        rows, were = full.support.embeddings, untouched.support.embeddings
+        require(np.array_equal(rows, were), "fitting changed the embeddings of labelled pictures: work on a copy")
+
+    def test_a_class_of_which_nothing_is_said(self) -> None:
+        """Where nothing is said of one of the classes, scores are finite, or a UsageError names the class."""
+        full = self.knowledge()
+        silent = _NAMES[-1]
+        some = replace(
+            full,
+            comparatives=tuple(one for one in full.comparatives if silent not in (one.first, one.second)),
+            descriptions={name: texts for name, texts in full.descriptions.items() if name != silent},
+        )
+        try:
+            scores = self.fitted(some).scores(self.pictures(3))
+        except UsageError as error:
+            require(silent in str(error), f"the error does not name the class {silent!r}: {error.message}")
+        except Exception as error:
+            fail(f"it raised {type(error).__name__}, no UsageError that names the class {silent!r}: {error}")
+        else:
+            require_array(scores, (3, len(_NAMES)), "scores where nothing is said of a class")
 
     def test_two_classes_are_enough(self) -> None:
         """Two classes can be told apart."""

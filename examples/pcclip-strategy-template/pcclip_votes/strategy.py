@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcclip.errors import UsageError
-from pcclip.interfaces import Classifier, Embedder, Strategy
+from pcclip.interfaces import Classifier, Embedder, LinearClassifier, Strategy
 from pcclip.types import ClassKnowledge, FloatArray
 from pcclip_votes.options import VotesOptions
 
@@ -52,6 +52,7 @@ class VotesClassifier(Classifier):
         options: VotesOptions,
     ) -> None:
         self._names, self._prompts, self._directions, self._options = names, prompts, directions, options
+        self.baseline = LinearClassifier(names, prompts)  # without votes: what --explain compares with
         middle = prompts[pairs].mean(axis=1)
         self._thresholds = np.einsum("pd,pd->p", middle, directions)
         votes = np.zeros((len(pairs), len(names)), np.float32)
