@@ -106,7 +106,7 @@ def explain(
     """
     if classifier.baseline is None:
         raise UsageError(
-            "this strategy says not what it does without described differences, so there is nothing to compare with",
+            "nothing to explain: this strategy does not say what it does without described differences",
             "Explain comparative or fudd; a strategy of your own gives its classifier a baseline.",
         )
     if labels is not None and len(labels) != len(embeddings):

@@ -195,7 +195,7 @@ def test_a_suite_brings_its_own(args: list[str], said: str) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["--weight", "nan"], "weight: input should be a finite number"),
+        (["--weight", "nan"], "'nan' is not a valid number"),
         (["--download"], "only the data sets of a suite can be fetched"),
     ],
 )
