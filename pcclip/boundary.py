@@ -46,9 +46,24 @@ def chunk_size(captioner: Captioner) -> int:
     Raises:
         PluginError: it is no number of pairs.
     """
-    found = captioner.chunk_size
+    return _at_a_time("captioner", captioner, "chunk_size", "pairs")
+
+
+def image_batch_size(embedder: Embedder) -> int:
+    """Return how many pictures an embedder is given at a time.
+
+    Raises:
+        PluginError: it is no number of pictures.
+    """
+    return _at_a_time("embedder", embedder, "image_batch_size", "pictures")
+
+
+def _at_a_time(kind: str, made: Captioner | Embedder, what: str, items: str) -> int:
+    name = who(kind, made)
+    with blaming(name, f"telling its {what}"):
+        found = getattr(made, what)
     if not isinstance(found, int) or found < 1:
-        raise PluginError(f"{who('captioner', captioner)} has the chunk_size {found!r}, which is no number of pairs")
+        raise PluginError(f"{name} has the {what} {found!r}, which is no number of {items}")
     return found
 
 

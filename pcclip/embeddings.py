@@ -229,7 +229,7 @@ def _decoded(
         except PictureError as error:
             return digest, positions, error
 
-    size = embedder.image_batch_size
+    size = boundary.image_batch_size(embedder)
     batches = [todo[start : start + size] for start in range(0, len(todo), size)]
     with ThreadPoolExecutor(max_workers=min(available_cores(), _MOST_DECODERS), thread_name_prefix="decode") as pool:
         waiting = [pool.submit(decode, item) for item in batches[0]] if batches else []

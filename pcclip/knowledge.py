@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from pcclip.plugins import registry
 from pcclip.progress import Progress
 from pcclip.types import ClassKnowledge, Confusable, FloatArray
 
+log = logging.getLogger(__name__)
 _WORDS = {"comparatives": "differences", "descriptions": "descriptions", "support": "labelled pictures"}
 
 
@@ -45,6 +47,12 @@ def unread(strategies: Sequence[str], brought: Collection[str]) -> list[str]:
             others = f"; these do: {', '.join(readers)}" if readers else ""
             said.append(f"{words} are given, and {asked}{others}")
     return said
+
+
+def warn_of_unread(strategies: Sequence[str], brought: Collection[str]) -> None:
+    """Log what :func:`unread` says."""
+    for sentence in unread(strategies, brought):
+        log.warning("%s", sentence)
 
 
 def _read_by(strategy: str) -> frozenset[str]:

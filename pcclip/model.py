@@ -14,7 +14,7 @@ from pcclip.data import Dataset, read
 from pcclip.embeddings import EmbeddedFiles, EmbeddingStore, embed
 from pcclip.errors import DataError, UsageError
 from pcclip.interfaces import Classifier, Embedder
-from pcclip.knowledge import unread
+from pcclip.knowledge import warn_of_unread
 from pcclip.labelled import embed_labelled
 from pcclip.plugins import registry
 from pcclip.progress import Progress
@@ -146,8 +146,7 @@ class Model:
         """
         made = registry().strategy(strategy, strategy_options)
         texts = [name for name in ("comparatives", "descriptions") if getattr(knowledge, name)]
-        for sentence in unread([strategy], texts):
-            log.warning("%s", sentence)
+        warn_of_unread([strategy], texts)
         return boundary.fit(made, self.embedder, knowledge)
 
     def labelled(

@@ -57,6 +57,17 @@ def test_pictures_come_prepared_in_batches_of_the_embedders_size(paths: list[Pat
     np.testing.assert_allclose(found.embeddings, expected, atol=1e-6)  # a product of another size differs in last bits
 
 
+def test_a_batch_of_no_pictures_names_the_embedder(paths: list[Path], tmp_path: Path) -> None:
+    class Empty(HashEmbedder):
+        image_batch_size = 0
+
+    with (
+        EmbeddingStore(tmp_path / "cache.sqlite") as store,
+        pytest.raises(PluginError, match=r"Empty.*image_batch_size 0, which is no number of pictures"),
+    ):
+        embed(Empty(), paths, store=store)
+
+
 def test_what_fails_in_preparing_names_the_embedder(paths: list[Path], tmp_path: Path) -> None:
     class Failing(HashEmbedder):
         def prepare(self, image: Image.Image) -> Image.Image:

@@ -173,11 +173,6 @@ def print_notes(notes: Sequence[str]) -> None:
             click.echo(shown(note), err=True)
 
 
-def print_warnings(lines: Sequence[str]) -> None:
-    """Say on stderr what is likely a mistake, but not with ``--quiet``."""
-    print_notes([f"warning: {line}" for line in lines])
-
-
 def print_quarantined(rows: Sequence[Quarantined]) -> None:
     """Name on stderr what was set aside and why."""
     for row in rows:

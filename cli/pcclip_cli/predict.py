@@ -19,7 +19,6 @@ from pcclip_cli.output import (
     print_quarantined,
     print_rows,
     print_table,
-    print_warnings,
     progress,
 )
 from pcclip_cli.using import BACKBONE, model_options, open_model
@@ -108,7 +107,7 @@ def command(
     from pcclip.data import picture_files
     from pcclip.descriptions import read_descriptions
     from pcclip.differences import read_differences
-    from pcclip.knowledge import to_write, unread, written
+    from pcclip.knowledge import to_write, warn_of_unread, written
     from pcclip.types import ClassKnowledge
 
     ClassKnowledge(names)  # a wrong class list is an error before anything is read
@@ -117,7 +116,7 @@ def command(
         given = "--differences" if differences is not None else "--descriptions"
         raise click.UsageError(f"Give {given} or --captioner, not both.")
     if support is not None and (captioner is None or confusable != "validation"):
-        print_warnings(unread([strategy], ["support"]))
+        warn_of_unread([strategy], ["support"])
     knowledge = ClassKnowledge(
         names,
         read_differences(differences, names) if differences is not None else (),

@@ -25,13 +25,14 @@ from pcclip.evaluation.tables import write_csv
 from pcclip.evaluation.view import Estimate, Found, ReadyTask, View
 from pcclip.files import cache_folder, make_writable_folder, write_text
 from pcclip.interfaces import Embedder
-from pcclip.knowledge import unread
+from pcclip.knowledge import warn_of_unread
 from pcclip.plugins import registry
 from pcclip.progress import NoProgress, Progress
 from pcclip.report import write_report
 from pcclip.suites import Attribute, Suite, find
 from pcclip.suites.attributes import parse_sentence
 from pcclip.suites.own import OwnData
+from pcclip.suites.task import repeated
 from pcclip.types import FloatArray
 
 log = logging.getLogger(__name__)
@@ -137,8 +138,7 @@ def _require(settings: EvaluateSettings) -> None:
         registry().parse_options("strategy", name, settings.strategy_options.get(name, {}))
     brought = {"comparatives": settings.differences, "descriptions": settings.descriptions}
     taken = settings.strategy if not settings.measures or "strategies" in settings.measures else ()
-    for sentence in unread(taken, [name for name, file in brought.items() if file is not None]):
-        log.warning("%s", sentence)
+    warn_of_unread(taken, [name for name, file in brought.items() if file is not None])
     idle = sorted(set(settings.strategy_options) - set(settings.strategy))
     if idle:
         raise UsageError(f"there are options of the strategy {idle[0]!r}, which is not taken")
@@ -149,10 +149,9 @@ def _require(settings: EvaluateSettings) -> None:
 
 def _attributes(given: Sequence[Attribute | str]) -> tuple[Attribute, ...]:
     found = tuple(parse_sentence(one) if isinstance(one, str) else one for one in given)
-    names = [attribute.name for attribute in found]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise UsageError(f"the attribute {twice[0]!r} has sentences twice", "Give each attribute its sentences once.")
+    twice = repeated(attribute.name for attribute in found)
+    if twice is not None:
+        raise UsageError(f"the attribute {twice!r} has sentences twice", "Give each attribute its sentences once.")
     return found
 
 
@@ -173,10 +172,9 @@ def _suite(suite: Suite | str | Path | None, own: OwnData, download: bool) -> Su
             f"{what} are of one's own data, and a suite brings its own", "Leave the suite out, or write a suite file."
         )
     found = suite if isinstance(suite, Suite) else find(suite, download=download)
-    names = [source.name for source in found.sources]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise UsageError(f"two tasks of the suite are called {twice[0]!r}", "Give each task its own name.")
+    twice = repeated(source.name for source in found.sources)
+    if twice is not None:
+        raise UsageError(f"two tasks of the suite are called {twice!r}", "Give each task its own name.")
     return found
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pcclip.errors import UsageError
 from pcclip.suites.attributes import attribute_of
-from pcclip.suites.task import MEASURES, Attribute
+from pcclip.suites.task import MEASURES, Attribute, repeated
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -115,10 +115,9 @@ class TaskTable(_Table):
     def _fit_together(self) -> TaskTable:
         if self.support is not None and self.support_fraction is not None:
             raise ValueError("support and support_fraction exclude each other")
-        names = [attribute.name for attribute in self.attributes]
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise ValueError(f"the attribute {twice[0]!r} has sentences twice")
+        twice = repeated(attribute.name for attribute in self.attributes)
+        if twice is not None:
+            raise ValueError(f"the attribute {twice!r} has sentences twice")
         if "ranking" in self.measures and not self.attributes:
             raise ValueError("ranking needs attributes with sentences: [[task.attributes]]")
         return self
@@ -132,10 +131,9 @@ class SuiteFile(_Table):
 
     @model_validator(mode="after")
     def _names_differ(self) -> SuiteFile:
-        names = [task.name for task in self.task]
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise ValueError(f"two tasks are called {twice[0]!r}")
+        twice = repeated(task.name for task in self.task)
+        if twice is not None:
+            raise ValueError(f"two tasks are called {twice!r}")
         return self
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,6 +100,12 @@ class Task:
     def labels(self) -> tuple[str, ...]:
         """The different labels of the test pictures, sorted."""
         return tuple(sorted({example.label for example in self.examples if example.label is not None}))
+
+
+def repeated(names: Iterable[str]) -> str | None:
+    """Return the first of the names that comes more than once, or None."""
+    counts = Counter(names)
+    return next((name for name, count in counts.items() if count > 1), None)
 
 
 class TaskSource(ABC):

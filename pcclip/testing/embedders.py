@@ -78,12 +78,11 @@ class EmbedderContract(Contract):
     def test_pictures_are_left_as_they_were(self) -> None:
         """Pictures, and the list that holds them, are left as they were."""
         images = self.images()
-        same, before = list(images), [(image.mode, image.size, image.tobytes()) for image in images]
+        same, before = list(images), list(map(_content, images))
         self.shared().embed_images(images)
         require(len(images) == len(same), "it changed the list of pictures that it was given")
         for image, was in zip(same, before, strict=True):
-            now = (image.mode, image.size, image.tobytes())
-            require(now == was, f"it changed a picture of {was[0]} and size {was[1]}: work on a copy")
+            require(_content(image) == was, f"it changed a picture of {was[0]} and size {was[1]}: work on a copy")
 
     def test_a_picture_has_the_same_row_in_any_batch(self) -> None:
         """A picture has the same row alone, in a batch and in another order; the same call gives the same bits."""
@@ -100,10 +99,10 @@ class EmbedderContract(Contract):
         embedder, images = self.shared(), self.images()
         size = embedder.image_batch_size
         require(isinstance(size, int) and size > 0, f"image_batch_size is {size!r}, not a positive number")
-        before = [image.tobytes() for image in images]
+        before = list(map(_content, images))
         with ThreadPoolExecutor(4) as pool:
             prepared = list(pool.map(embedder.prepare, images * 4))
-        require([image.tobytes() for image in images] == before, "prepare changes the picture it is given")
+        require(list(map(_content, images)) == before, "prepare changes the picture it is given")
         rows = np.tile(embedder.embed_images(images), (4, 1))
         require_equal(embedder.embed_images(prepared), rows, "embeddings of prepared pictures", self.tolerance)
 
@@ -278,6 +277,10 @@ class EmbedderContract(Contract):
             np.abs(norms - 1).max(initial=0) <= 1e-3,
             f"{what}: lengths {norms.min(initial=1)} to {norms.max(initial=1)}",
         )
+
+
+def _content(image: Image.Image) -> tuple[str, tuple[int, int], bytes]:
+    return image.mode, image.size, image.tobytes()
 
 
 def _may_be_a_pickle(file: Path) -> bool:

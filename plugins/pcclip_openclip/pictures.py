@@ -27,15 +27,14 @@ def transforms(
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in preprocessing.items()}
     steps = image_transform_v2(PreprocessCfg(**values), is_train=False).transforms
     first = next(k for k, step in enumerate(steps) if isinstance(step, MaybeToTensor))
+    resize, to_numbers = Compose(steps[:first]), Compose(steps[first:])
 
     def small(image: Image.Image) -> Image.Image:
-        picture = on_white(image)
-        for step in steps[:first]:
-            picture = step(picture)
+        picture: Image.Image = resize(on_white(image))
         return picture
 
     def whole(image: Image.Image) -> Tensor:
-        pixels: Tensor = Compose(steps[first:])(small(image))
+        pixels: Tensor = to_numbers(small(image))
         return pixels
 
     return small, whole

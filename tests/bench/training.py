@@ -128,6 +128,14 @@ class Ours:
     def gradients(self) -> list[Tensor]:
         return [parameter.grad for parameter in self.parameters.values() if parameter.grad is not None]
 
+    def weights(self) -> dict[str, Tensor]:
+        return {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+
+    def restore(self, weights: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(weights[name])
+
     def operations(self) -> float:
         """Return the multiplications and additions of a step's matrix products, as it does them."""
         tokens = self.batches.request(torch.arange(len(self.batches.pairs))).tokens
@@ -223,15 +231,13 @@ def overhead(embedder: Embedder, pairs: TrainingPairs, steps: int, precision: st
 def kept_memory(embedder: Embedder, pairs: TrainingPairs, repeats: int) -> float:
     """Return how many times faster a step is where freed memory is kept for the next one."""
     way = Ours(embedder, pairs, "fp32")
-    start = {name: parameter.detach().clone() for name, parameter in way.parameters.items()}
+    start = way.weights()
     way.step()
     given_back = [seconds(way.step, "cpu") for _ in range(repeats)]
     with freed_memory_kept():
         way.step()
         kept = [seconds(way.step, "cpu") for _ in range(repeats)]
-    with torch.no_grad():
-        for name, parameter in way.parameters.items():
-            parameter.copy_(start[name])
+    way.restore(start)
     return median(given_back) / median(kept)
 
 
@@ -313,14 +319,12 @@ def measured(
     reference = Reference(model, weights, list(pairs.texts), pairs.differences(everything), device)
     ways = {precision: Ours(embedder, pairs, precision) for precision in ("fp32", "bf16")}
     # all from the same weights: an optimizer step follows each gradient, so the first of each has to be compared
-    start = {name: parameter.detach().clone() for name, parameter in ways["fp32"].parameters.items()}
+    start = ways["fp32"].weights()
     loss = {"reference": reference.step()}
     expected = [gradient.clone() for gradient in reference.gradients()]
     distance: dict[str, float] = {}
     for precision, way in ways.items():
-        with torch.no_grad():
-            for name, parameter in way.parameters.items():
-                parameter.copy_(start[name])
+        way.restore(start)
         loss[precision] = way.step()
         distance[precision] = apart(way.gradients(), expected)
     times: dict[str, list[float]] = {name: [] for name in ("reference", *ways)}

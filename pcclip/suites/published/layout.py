@@ -11,7 +11,7 @@ from pcclip.data.collecting import file_problem
 from pcclip.errors import DataError
 from pcclip.files import cache_folder
 from pcclip.progress import Progress
-from pcclip.suites.task import Protocol, Task, TaskSource
+from pcclip.suites.task import Protocol, Task, TaskSource, repeated
 from pcclip.types import Example, Quarantined
 
 PROTOCOL = Protocol(seeds=5, pictures=100, pairs=None)
@@ -178,9 +178,9 @@ def read_classes(file: Path) -> list[str]:
     if missing:
         raise DataError(f"{str(file)!r} holds {len(found)} numbers, but not {missing[0]}")
     names = [found[number] for number in range(1, len(found) + 1)]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise DataError(f"{str(file)!r} names {twice[0]!r} twice")
+    twice = repeated(names)
+    if twice is not None:
+        raise DataError(f"{str(file)!r} names {twice!r} twice")
     return names
 
 
