@@ -55,7 +55,7 @@ def length_groups(lengths: Tensor, most: int | None = None, pass_cost: float = 1
 def resolve_precision(precision: str, device: torch.device) -> str:
     """Return ``fp32`` or ``bf16`` for ``auto``: bf16 on GPUs that compute in it, fp32 elsewhere.
 
-    On CPUs without matrix units for it (Intel's AMX) bf16 is slower than fp32; see ``docs/benchmarks.md``.
+    Whether bf16 is faster on a CPU depends on its make, so there it has to be asked for; see ``docs/benchmarks.md``.
 
     Raises:
         UsageError: the device cannot compute in bf16.

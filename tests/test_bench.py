@@ -186,8 +186,20 @@ def test_startup_runs() -> None:
     )
 
 
+def test_training_runs(private_cache: Path) -> None:
+    small = ("--model", "ViT-S-32-alt", "--batch", "4", "--repeats", "1", "--steps", "1", "--threads", "1")
+    done = run("training", *small, "--no-memory")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["speedup_fp32"] == pytest.approx(result["seconds_reference"] / result["seconds_fp32"])
+    assert 0 < result["loss_difference_bf16"] < 0.05
+    assert not {"loss_difference_fp32", "gradient_difference_fp32"} & set(result["missed"])
+    assert "PASS gradient_difference_fp32" in done.stdout
+    assert "memory_ratio" not in result
+
+
 def test_benches_are_listed() -> None:
-    assert {"captioning", "memory", "scoring", "startup"} <= set(run().stdout.split())
+    assert {"captioning", "memory", "scoring", "startup", "training"} <= set(run().stdout.split())
 
 
 def test_a_users_mistake_is_no_traceback(private_cache: Path) -> None:

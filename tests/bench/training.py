@@ -7,15 +7,13 @@ weights, in turns; each ratio is the median over the turns. The last line is one
 
 from __future__ import annotations
 
-import json
 import platform
 import re
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,6 +24,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
+from bench.report import Bound, facts, finish, table, warn_if_busy
+from bench.resident import forget_peak, peak_resident
 from pcclip import training
 from pcclip.batches import Batches, TrainingPairs
 from pcclip.config import FinetuneConfig
@@ -38,6 +38,18 @@ from pcclip.scopes import opened
 
 TEMPERATURE = 0.1
 LEARNING_RATE = 1e-5
+
+# figure, limit, and whether that is the most it may be
+BOUNDS = (
+    ("speedup_fp32", 2.8, False),
+    ("speedup_bf16", 5, False),
+    ("peak_share_fp32", 0.75, False),
+    ("peak_share_bf16", 0.60, False),
+    ("loss_difference_fp32", 1e-4, True),
+    ("gradient_difference_fp32", 1e-3, True),
+    ("overhead_share", 0.05, True),
+    ("memory_ratio", 1.3, True),
+)
 
 
 def comparatives(data: str, count: int) -> list[str]:
@@ -243,8 +255,8 @@ def kept_memory(embedder: Embedder, pairs: TrainingPairs, repeats: int) -> float
 
 def peak_memory(*args: str) -> int:
     """Return the largest memory in bytes of one step in a process of its own."""
-    command = [sys.executable, str(Path(__file__).resolve()), *args]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    bench = [sys.executable, str(Path(__file__).parent), Path(__file__).stem]
+    done = subprocess.run([*bench, *args], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
     return int(done.stdout.split()[-1])
@@ -268,6 +280,7 @@ def make(model: str, data: str, count: int, device: str, folder: Path) -> tuple[
 @click.option("--repeats", default=5, show_default=True, help="Times that each way is measured.")
 @click.option("--steps", default=40, show_default=True, help="Steps of the training whose overhead is measured.")
 @click.option("--memory/--no-memory", default=True, show_default=True, help="Measure gradient caching's memory.")
+@click.option("--check", is_flag=True, help="Exit with 1 where a bound is missed.")
 @click.option("--one-step", is_flag=True, hidden=True)
 @click.option("--chunk-size", type=int, hidden=True)
 def command(
@@ -279,19 +292,22 @@ def command(
     repeats: int,
     steps: int,
     memory: bool,
+    check: bool,
     one_step: bool,
     chunk_size: int | None,
 ) -> None:
     """Time an optimizer step of the text tower."""
     torch.set_num_threads(threads)
+    if not one_step:
+        warn_if_busy()
     with tempfile.TemporaryDirectory() as folder:
         embedder, pairs, weights = make(model, data, batch, device, Path(folder))
         if one_step:
             way = Ours(embedder, pairs, "fp32", chunk_size)
-            _forget_peak()
+            forget_peak()
             with freed_memory_kept():
                 way.step()
-            used = torch.cuda.max_memory_allocated() if device.startswith("cuda") else _peak_resident()
+            used = torch.cuda.max_memory_allocated() if device.startswith("cuda") else peak_resident()
             click.echo(used)
             return
         result = {} if device.startswith("cuda") else {"kept_memory_speedup": kept_memory(embedder, pairs, repeats)}
@@ -304,11 +320,14 @@ def command(
         cached = peak_memory(*fixed, "--batch", "4096", "--chunk-size", "128")
         result |= {"memory_256": plain, "memory_4096_cached": cached, "memory_ratio": cached / plain}
     result |= {"model": model, "batch": batch, "device": _device_name(device), "threads": threads}
-    result["torch"] = torch.__version__
-    width = max(map(len, result))
-    for name, value in result.items():
-        click.echo(f"{name:{width}}  {value:.4g}" if isinstance(value, float) else f"{name:{width}}  {value}")
-    click.echo(json.dumps(result))
+    shown = [{"figure": name, "value": f"{value:.4g}"} for name, value in result.items() if isinstance(value, float)]
+    click.echo(table(shown))
+    finish({**result, **facts("torch", "open_clip_torch")}, bounds(result), check=check)
+
+
+def bounds(result: Mapping[str, Any]) -> list[Bound]:
+    """Return what the figures of a run must reach; those that were not measured are left out."""
+    return [Bound(name, result[name], limit, most) for name, limit, most in BOUNDS if name in result]
 
 
 def measured(
@@ -350,19 +369,6 @@ def measured(
     return found
 
 
-def _forget_peak() -> None:
-    """Let the process's peak memory be what it holds now (Linux); getrusage's peak is the parent's too."""
-    if Path("/proc/self/clear_refs").exists():
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_resident() -> int:
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1]) * 1024  # type: ignore[index]
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
 def _device_name(device: str) -> str:
     if device.startswith("cuda"):
         return torch.cuda.get_device_name()
@@ -370,11 +376,5 @@ def _device_name(device: str) -> str:
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
-def main(argv: list[str]) -> int:
-    """Run the bench alone."""
-    command.main(args=argv, prog_name="training", standalone_mode=False)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    command()

@@ -353,8 +353,8 @@ def test_training_by_length_groups_gives_the_full_lengths_gradients(
 def test_packed_texts_give_open_clips_own_embeddings_and_gradients(
     shelf: Path, name: str, by_length: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layout = packed._Layout.of
-    monkeypatch.setattr(packed._Layout, "of", lambda lengths, **_: layout(lengths, by_length=by_length))
+    layout = packed.Layout.of
+    monkeypatch.setattr(packed.Layout, "of", lambda lengths, **_: layout(lengths, by_length=by_length))
     texts = ["a dog", *TEXTS, "a dog", "a small bird and a large house"]
     embedder, reference = _make(shelf, name), _reference(name, shelf / name)
     assert embedder.packs
