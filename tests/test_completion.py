@@ -33,6 +33,9 @@ CASES = [
     (["finetune", "--loss", "mse+retain", "--loss-retain-t"], {"--loss-retain-target", "--loss-retain-temperature"}),
     (["finetune", "--pair-strategy", ""], {"random", "similar", "by-label", "attribute"}),
     (["finetune", "--data", "sc"], {"scenes"}),
+    (["finetune", "--train", "l"], {"last-1", "lora"}),
+    (["evaluate", "--measures", "z"], {"zero-shot"}),
+    (["evaluate", "--suite", "pa"], {"paper"}),
     (["plugins", "show", "templ"], {"template"}),
     (["completion", ""], {"bash", "zsh", "fish"}),
 ]  # fmt: skip

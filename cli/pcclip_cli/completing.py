@@ -50,11 +50,20 @@ def loss_terms(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
     return [item for item in plugin_names("loss", last, before) if item.value[begun:] not in named]
 
 
+def one_of(names: Sequence[str]) -> Callback:
+    """Return a callback that offers ``names``."""
+
+    def offer(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+    return offer
+
+
 def names_or_files(names: Sequence[str]) -> Callback:
     """Return a callback that offers ``names``, and files where none of them fits."""
 
     def offer(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
-        found = [CompletionItem(name) for name in names if incomplete and name.startswith(incomplete)]
+        found = one_of(names)(ctx, param, incomplete) if incomplete else []
         return found or [CompletionItem(incomplete, type="file")]
 
     return offer

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pcclip_cli.completing import BUILT_IN, names_or_files
+from pcclip_cli.layout import layout_options
 from pcclip_cli.output import common, print_json_line, print_quarantined, print_table, progress
 
 
@@ -18,10 +19,7 @@ def command() -> None:
 
 @command.command("check", short_help="Read data and name what was set aside.")
 @click.argument("data", shell_complete=names_or_files(BUILT_IN))
-@click.option("--images", type=click.Path(path_type=Path), help="Folder that relative picture paths start from.")
-@click.option("--image-column", help="Column that holds the picture's path.")
-@click.option("--caption-column", help="Column that holds the caption.")
-@click.option("--label-column", help="Column that holds the class.")
+@layout_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the rows that were set aside to this CSV file.")
 @common

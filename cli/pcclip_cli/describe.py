@@ -11,6 +11,7 @@ import click
 from pcclip.types import PairStrategy
 from pcclip_cli.choosing import Choice, PluginCommand, plugin_options
 from pcclip_cli.completing import BUILT_IN, complete, names_or_files
+from pcclip_cli.layout import layout_options
 from pcclip_cli.numeric import Integer, Number
 from pcclip_cli.output import (
     common,
@@ -62,10 +63,7 @@ _SHOWN = 100  # rows of a table; a program reads all rows
     shell_complete=complete("embedder"),
     help="CLIP model whose neighbours are paired, and whose context --report holds the texts against.",
 )
-@click.option("--images", type=click.Path(path_type=Path), help="Folder that relative picture paths start from.")
-@click.option("--image-column", help="Column that holds the picture's path.")
-@click.option("--caption-column", help="Column that holds the caption.")
-@click.option("--label-column", help="Column that holds the class.")
+@layout_options
 @click.option(
     "--max-bad-fraction",
     type=Number(0, 1),

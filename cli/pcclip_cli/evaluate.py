@@ -9,16 +9,22 @@ import click
 
 from pcclip.evaluation.settings import EvaluateSettings
 from pcclip.suites.finding import NAMES as SUITES
+from pcclip.suites.task import MEASURES
 from pcclip_cli.choosing import Choice, PluginCommand, plugin_options
-from pcclip_cli.completing import complete, names_or_files
+from pcclip_cli.completing import complete, names_or_files, one_of
 from pcclip_cli.fields import given, option
+from pcclip_cli.layout import layout_options
 from pcclip_cli.numeric import Integer, Number
 from pcclip_cli.output import common, format_option, print_json_line, print_table, progress, shown
 
 if TYPE_CHECKING:
     from pcclip.evaluation.document import Evaluation
 
-_PLUGINS = ("strategy", "captioner")
+_COMPLETE: dict[str, Any] = {
+    "strategy": complete("strategy"),
+    "captioner": complete("captioner"),
+    "measures": one_of(MEASURES),
+}
 
 
 def _names(value: str) -> list[str]:
@@ -36,7 +42,7 @@ def _field_options() -> list[click.Parameter]:
     found: list[click.Parameter] = []
     for name, info in EvaluateSettings.model_fields.items():
         if not name.endswith("_options"):
-            found.append(option(name, info, shell_complete=complete(name) if name in _PLUGINS else None))
+            found.append(option(name, info, shell_complete=_COMPLETE.get(name)))
     return found
 
 
@@ -76,10 +82,7 @@ def _field_options() -> list[click.Parameter]:
     "--out", "-o", type=click.Path(path_type=Path), help="Folder for evaluation.json, results.csv and report.html."
 )
 @click.option("--overwrite", is_flag=True, help="Replace the evaluation that --out holds.")
-@click.option("--images", type=click.Path(path_type=Path), help="Folder that relative picture paths start from.")
-@click.option("--image-column", help="Column that holds the picture's path.")
-@click.option("--caption-column", help="Column that holds the caption.")
-@click.option("--label-column", help="Column that holds the class.")
+@layout_options
 @click.option(
     "--max-bad-fraction",
     type=Number(0, 1),

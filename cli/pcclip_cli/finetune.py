@@ -10,7 +10,7 @@ import click
 from pcclip.config import RECIPES, FinetuneConfig, make_config
 from pcclip.terms import parse_terms
 from pcclip_cli.choosing import Choice, PluginCommand, plugin_options
-from pcclip_cli.completing import BUILT_IN, complete, loss_terms, names_or_files
+from pcclip_cli.completing import BUILT_IN, complete, loss_terms, names_or_files, one_of
 from pcclip_cli.fields import given, option
 from pcclip_cli.output import common, print_sweep, print_table, progress
 
@@ -20,6 +20,7 @@ _COMPLETE: dict[str, Any] = {
     "backbone": complete("embedder"),
     "captioner": complete("captioner"),
     "loss": loss_terms,
+    "train": one_of(("text", "blocks", "projection", "last-1", "lora")),
 }
 
 

@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from pcclip.data.scenes import BACKGROUNDS, COLOURS, read_scenes
-from pcclip.form import compose
 from pcclip.progress import Progress
 from pcclip.suites.splitting import split_by_content
-from pcclip.suites.task import MEASURES, Attribute, Protocol, Task, TaskSource
+from pcclip.suites.task import MEASURES, Attribute, ClassWords, Protocol, Task, TaskSource
 from pcclip.types import Example
 
 NUMBER = 600
@@ -31,34 +30,14 @@ SHAPE_WORDS = {
 """What sets each shape off, as it is drawn."""
 
 ATTRIBUTES = (
-    Attribute(
-        "size", compose("larger shapes", "smaller shapes"), compose("smaller shapes", "larger shapes"), "a huge shape"
+    Attribute.between("size", "larger shapes", "smaller shapes", "a huge shape"),
+    Attribute.between("count", "more shapes", "fewer shapes", "many shapes"),
+    Attribute.between("x", "shapes further to the right", "shapes further to the left", "shapes on the right"),
+    Attribute.between("y", "shapes nearer to the bottom", "shapes nearer to the top", "shapes at the bottom"),
+    Attribute.between(
+        "lightness", "shapes of a lighter colour", "shapes of a darker colour", "shapes of a light colour"
     ),
-    Attribute("count", compose("more shapes", "fewer shapes"), compose("fewer shapes", "more shapes"), "many shapes"),
-    Attribute(
-        "x",
-        compose("shapes further to the right", "shapes further to the left"),
-        compose("shapes further to the left", "shapes further to the right"),
-        "shapes on the right",
-    ),
-    Attribute(
-        "y",
-        compose("shapes nearer to the bottom", "shapes nearer to the top"),
-        compose("shapes nearer to the top", "shapes nearer to the bottom"),
-        "shapes at the bottom",
-    ),
-    Attribute(
-        "lightness",
-        compose("shapes of a lighter colour", "shapes of a darker colour"),
-        compose("shapes of a darker colour", "shapes of a lighter colour"),
-        "shapes of a light colour",
-    ),
-    Attribute(
-        "background_lightness",
-        compose("a lighter background", "a darker background"),
-        compose("a darker background", "a lighter background"),
-        "a white background",
-    ),
+    Attribute.between("background_lightness", "a lighter background", "a darker background", "a white background"),
 )
 
 
@@ -79,7 +58,7 @@ class ScenesSource(TaskSource):
             dataset.quarantined,
             template="This is a picture of a {label}",
             attributes=ATTRIBUTES,
-            class_difference=shape_difference,
+            class_difference=ClassWords(SHAPE_WORDS),
             protocol=Protocol(pairs=500),
             source=f"{NUMBER} scenes drawn by pcclip with seed {SEED}",
             notes=(
@@ -88,13 +67,6 @@ class ScenesSource(TaskSource):
                 "is the relative luminance of the colour.",
             ),
         )
-
-
-def shape_difference(first: str, second: str) -> str | None:
-    """Return how pictures of one shape differ from pictures of another one."""
-    if first == second or first not in SHAPE_WORDS or second not in SHAPE_WORDS:
-        return None
-    return compose(SHAPE_WORDS[first], SHAPE_WORDS[second])
 
 
 def luminance(colour: tuple[int, int, int]) -> float:

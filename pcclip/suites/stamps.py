@@ -6,11 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from pcclip.data.stamps import read_stamps
-from pcclip.form import compose
 from pcclip.progress import Progress
 from pcclip.suites.attributes import read_attributes
 from pcclip.suites.splitting import split_by_content
-from pcclip.suites.task import MEASURES, Attribute, Protocol, Task, TaskSource
+from pcclip.suites.task import MEASURES, Attribute, ClassWords, Protocol, Task, TaskSource
 from pcclip.types import Example
 
 TABLE = Path(__file__).with_name("stamps.csv")
@@ -53,24 +52,14 @@ LABEL_WORDS = {
 """What sets each label's pictures off."""
 
 ATTRIBUTES = (
-    Attribute(
+    Attribute.between(
         "metres",
-        compose("something that is larger in real life", "something that is smaller in real life"),
-        compose("something that is smaller in real life", "something that is larger in real life"),
+        "something that is larger in real life",
+        "something that is smaller in real life",
         "something very large",
     ),
-    Attribute(
-        "animal_metres",
-        compose("a larger animal", "a smaller animal"),
-        compose("a smaller animal", "a larger animal"),
-        "a large animal",
-    ),
-    Attribute(
-        "photograph",
-        compose("a photograph", "a drawing"),
-        compose("a drawing", "a photograph"),
-        "a photograph",
-    ),
+    Attribute.between("animal_metres", "a larger animal", "a smaller animal", "a large animal"),
+    Attribute.between("photograph", "a photograph", "a drawing", "a photograph"),
 )
 
 
@@ -95,7 +84,7 @@ class StampsSource(TaskSource):
             support,
             dataset.quarantined,
             attributes=ATTRIBUTES,
-            class_difference=label_difference,
+            class_difference=ClassWords(LABEL_WORDS),
             protocol=Protocol(pairs=500),
             source="tuxpaint-stamps-default of Debian",
             notes=(
@@ -105,13 +94,6 @@ class StampsSource(TaskSource):
                 "right to about a factor of 1.5. photograph is 1 for photographs and 0 for drawings.",
             ),
         )
-
-
-def label_difference(first: str, second: str) -> str | None:
-    """Return how pictures of one label differ from pictures of another one."""
-    if first == second or first not in LABEL_WORDS or second not in LABEL_WORDS:
-        return None
-    return compose(LABEL_WORDS[first], LABEL_WORDS[second])
 
 
 def _with_animals(example: Example) -> Example:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pcclip.errors import UsageError
+from pcclip.form import compose
 from pcclip.progress import Progress
 from pcclip.types import Example, Quarantined
 
@@ -45,6 +46,27 @@ class Attribute:
                 f"an attribute cannot be called {self.name!r}: results call texts of another kind so",
                 "Rename the column.",
             )
+
+    @classmethod
+    def between(cls, name: str, more: str, less: str, phrase: str = "") -> Attribute:
+        """Return the attribute whose texts say that one picture shows ``more`` where the other one shows ``less``."""
+        return cls(name, compose(more, less), compose(less, more), phrase)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassWords:
+    """How pictures of two labels differ, from what sets each label off.
+
+    Attributes:
+        words: what pictures of a label show, such as ``a bird with feathers``.
+    """
+
+    words: Mapping[str, str]
+
+    def __call__(self, first: str, second: str) -> str | None:
+        if first == second or first not in self.words or second not in self.words:
+            return None
+        return compose(self.words[first], self.words[second])
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from pcclip.suites import MEASURES, Task
 from pcclip.suites import scenes as scenes_module
 from pcclip.suites import stamps as stamps_module
 from pcclip.suites.splitting import few_of_each, split_by_content, split_by_name
+from pcclip.suites.task import ClassWords
 from pcclip.types import Example
 
 DIFFERENCES = """first,second,text
@@ -99,8 +100,10 @@ def test_stamps() -> None:
 
 def test_every_label_of_the_stamps_has_words() -> None:
     assert set(stamps_module.LABEL_WORDS) == {label for label in LABELS.values() if label}
-    assert str(stamps_module.label_difference("bird", "tree")).startswith("The first image shows a bird with feathers")
-    assert stamps_module.label_difference("bird", "dragon") is None
+    difference = ClassWords(stamps_module.LABEL_WORDS)
+    assert str(difference("bird", "tree")).startswith("The first image shows a bird with feathers")
+    assert difference("bird", "dragon") is None
+    assert difference("bird", "bird") is None
 
 
 def examples(tmp_path: Path, number: int) -> tuple[Example, ...]:

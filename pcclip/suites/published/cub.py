@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from pcclip.errors import DataError
-from pcclip.form import compose
 from pcclip.progress import Progress
 from pcclip.suites.published.layout import (
     SUPPORT_A_CLASS,
@@ -39,9 +38,7 @@ PROTOCOL = Protocol(seeds=5, pictures=None, pairs=1000)
 INCHES = {"very_small": 4.0, "small": 7.0, "medium": 12.5, "large": 24.0, "very_large": 52.0}
 """The middle of each range of ``has_size``: 3 to 5, 5 to 9, 9 to 16, 16 to 32, 32 to 72 inches."""
 
-SIZE = Attribute(
-    "inches", compose("a larger bird", "a smaller bird"), compose("a smaller bird", "a larger bird"), "a large bird"
-)
+SIZE = Attribute.between("inches", "a larger bird", "a smaller bird", "a large bird")
 
 
 def read_cub(folder: Path, progress: Progress | None = None) -> Task:
