@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from open_clip.transform import MaybeToTensor, PreprocessCfg, image_transform_v2
+from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import Compose
+from torchvision.transforms import Compose, ToTensor
 
 from pcclip.towers import on_white
 
@@ -26,7 +26,7 @@ def transforms(
     """
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in preprocessing.items()}
     steps = image_transform_v2(PreprocessCfg(**values), is_train=False).transforms
-    first = next(k for k, step in enumerate(steps) if isinstance(step, MaybeToTensor))
+    first = next(k for k, step in enumerate(steps) if isinstance(step, ToTensor))
     resize, to_numbers = Compose(steps[:first]), Compose(steps[first:])
 
     def small(image: Image.Image) -> Image.Image:
