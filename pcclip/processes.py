@@ -10,6 +10,9 @@ other is done side by side. Any launcher that sets torch's variables will do: ``
 from __future__ import annotations
 
 import os
+import pickle
+import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -23,6 +26,9 @@ from pcclip.errors import RunError
 
 # Describing pairs can take days, and all that time the other processes wait for the first one.
 _PATIENCE = timedelta(days=30)
+
+# Seconds that threads of a group get to let go of what they sent
+_LETTING_GO = 3.0
 
 
 class Processes:
@@ -76,6 +82,7 @@ class ProcessGroup(Processes):
         self.count = dist.get_world_size()
         self.neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", self.count))
         self._control = control
+        self._sent: list[weakref.ref[Tensor]] = []
 
     def gathered(self, own: Tensor, lengths: Tensor) -> Tensor:
         if len(lengths) < self.count:
@@ -84,7 +91,7 @@ class ProcessGroup(Processes):
         padded = own.new_zeros(most, own.shape[1])
         padded[: len(own)] = own.detach()
         parts = [torch.empty_like(padded) for _ in range(self.count)]
-        dist.all_gather(parts, padded)
+        dist.all_gather([self._sending(part) for part in parts], self._sending(padded))
         everything = own.new_empty(len(lengths), own.shape[1])
         for rank, part in enumerate(parts):
             share = self._share(lengths, rank).to(own.device)
@@ -97,14 +104,32 @@ class ProcessGroup(Processes):
                 parameter.grad /= self.count
         gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
         joined = torch.cat([gradient.flatten() for gradient in gradients])
-        dist.all_reduce(joined)
+        dist.all_reduce(self._sending(joined))
         for gradient, part in zip(gradients, torch.split(joined, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
     def told(self, value: Callable[[], Any]) -> Any:
-        box = [value() if self.rank == 0 else None]
-        dist.broadcast_object_list(box, src=0, group=self._control)
-        return box[0]
+        known = value() if self.rank == 0 else None
+        said = bytearray(pickle.dumps(known) if self.rank == 0 else b"")
+        size = torch.tensor(len(said))
+        dist.broadcast(self._sending(size), src=0, group=self._control)
+        said = said or bytearray(int(size))
+        dist.broadcast(self._sending(torch.frombuffer(said, dtype=torch.uint8)), src=0, group=self._control)
+        return known if self.rank == 0 else pickle.loads(said)
+
+    def let_go(self) -> None:
+        """Wait until no thread of the groups holds a tensor any more.
+
+        A group of gloo in older torch (2.6) waits for its threads without giving up the interpreter's lock, which a
+        thread needs to let go of a tensor: freed too early, the group would wait for ever.
+        """
+        until = time.monotonic() + _LETTING_GO
+        while any(tensor() is not None for tensor in self._sent) and time.monotonic() < until:
+            time.sleep(0.001)
+
+    def _sending(self, tensor: Tensor) -> Tensor:
+        self._sent = [*(sent for sent in self._sent if sent() is not None), weakref.ref(tensor)]
+        return tensor
 
 
 @contextmanager
@@ -121,8 +146,10 @@ def launched() -> Iterator[Processes]:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("nccl" if on_gpu else "gloo")
     control: Any = dist.new_group(backend="gloo", timeout=_PATIENCE)
+    processes = ProcessGroup(control)
     try:
-        yield ProcessGroup(control)
-        dist.barrier(control)  # gloo of older torch waits for ever in a process that others have left
+        yield processes
+        dist.barrier(control)  # process 0 may hold what the others need to leave
     finally:
+        processes.let_go()
         dist.destroy_process_group()
