@@ -48,6 +48,7 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
     "train projection": {"train": "projection"},
     "train last-2": {"train": "last-2"},
     "train lora": {"train": "lora", "learning_rate": 3e-4},
+    "precision bf16": {"precision": "bf16"},
     "pairs 100": {"pairs": 100},
     "pairs 1000": {"pairs": 1000},
     "pairs 3000": {"pairs": 3000},
