@@ -51,7 +51,9 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint, identity: str, keep: int) -> None:
-    """Write ``folder/step-N`` as a whole, then remove all but the last ``keep`` and the one it keeps.
+    """Write ``folder/step-N`` as a whole, then remove all before it but the last ``keep`` and the one it keeps.
+
+    Those of later steps were passed over: they do not count, and stay until training comes to their step.
 
     Args:
         identity: hash of what the training depends on; a checkpoint of another training is passed over.
@@ -76,7 +78,7 @@ def save(folder: Path, checkpoint: Checkpoint, identity: str, keep: int) -> None
             {"schema": SCHEMA, "step": checkpoint.step, "identity": identity, "best": checkpoint.best}
             | {"keeps": checkpoint.keeps, "sha256": hashes},
         )
-    for old in _all(folder)[:-keep]:
+    for old in [path for path in _all(folder) if path <= _path(folder, checkpoint.step)][:-keep]:
         if checkpoint.keeps is None or old != _path(folder, checkpoint.keeps):
             shutil.rmtree(old)
 
@@ -130,7 +132,9 @@ def restore_optimizer(
 
 
 def _load(path: Path, identity: str) -> Checkpoint:
-    state: dict[str, Any] = read_json(path / "state.json")
+    state: Any = read_json(path / "state.json")
+    if not isinstance(state, dict):
+        raise PcclipError("state.json is not the one of a checkpoint")
     if state.get("schema") != SCHEMA:
         raise PcclipError(f"its schema is {state.get('schema')}, this pcclip reads {SCHEMA}")
     if state.get("identity") != identity:

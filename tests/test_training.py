@@ -114,7 +114,7 @@ def test_only_the_last_checkpoints_are_kept(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-00000007", "step-00000008"]
 
 
-@pytest.mark.parametrize("damage", ["torn", "missing", "state", "foreign"])
+@pytest.mark.parametrize("damage", ["torn", "missing", "state", "list", "foreign"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -127,6 +127,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
         (last / "optimizer.safetensors").unlink()
     elif damage == "state":
         (last / "state.json").write_text("{")
+    elif damage == "list":
+        (last / "state.json").write_text("[]")
     else:
         state = json.loads((last / "state.json").read_text())
         (last / "state.json").write_text(json.dumps({**state, "identity": "of another training"}))
@@ -143,6 +145,17 @@ def test_checkpoints_of_other_settings_are_not_gone_on_with(tmp_path: Path) -> N
     shutil.copytree(tmp_path / "checkpoints", tmp_path / "other" / "checkpoints")
     again, _ = run(tmp_path / "other", learning_rate=0.01)
     assert torch.equal(other.table, again.table)
+
+
+def test_checkpoints_that_were_passed_over_do_not_count_among_those_kept(tmp_path: Path) -> None:
+    run(tmp_path / "other", learning_rate=0.01, checkpoint_every=7)
+    foreign = tmp_path / "other" / "checkpoints"
+    (tmp_path / "own").mkdir()
+    foreign.rename(tmp_path / "own" / "checkpoints")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "own", Interrupting(5), checkpoint_every=2)
+    left = sorted(path.name for path in (tmp_path / "own" / "checkpoints").iterdir())
+    assert left == ["step-00000002", "step-00000004", "step-00000007", "step-00000008"]
 
 
 def test_a_half_written_checkpoint_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
