@@ -120,12 +120,20 @@ def config(**settings: object) -> FinetuneConfig:
 
 
 def test_a_run_refuses_other_settings_and_names_them(tmp_path: Path) -> None:
-    with open_run(tmp_path / "run", config(pairs=10)):
-        pass
+    with open_run(tmp_path / "run", config(pairs=10)) as run:
+        run.stage("read", "done")
     with pytest.raises(RunError, match="pairs: 10 before, 20 now"), open_run(tmp_path / "run", config(pairs=20)):
         pass
     with open_run(tmp_path / "run", config(pairs=10, threads=1, checkpoint_every=3)) as run:
         assert run.record["config"]["pairs"] == 10
+
+
+def test_a_run_without_a_stage_begins_anew(tmp_path: Path) -> None:
+    with open_run(tmp_path / "run", config(backbone="one")) as run:
+        run.fingerprint("text tower", "a" * 32)
+    with open_run(tmp_path / "run", config(backbone="two")) as run:
+        run.fingerprint("text tower", "b" * 32)
+        assert run.record["config"]["backbone"] == "two"
 
 
 def test_a_run_refuses_changed_inputs(tmp_path: Path) -> None:
