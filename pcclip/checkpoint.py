@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pcclip.errors import PcclipError, RunError
-from pcclip.files import new_folder, read_json, write_json
+from pcclip.files import new_folder, read_json, write_json, writing
 
 log = logging.getLogger(__name__)
 SCHEMA = 1
@@ -57,9 +57,13 @@ def save(folder: Path, checkpoint: Checkpoint, identity: str, keep: int) -> None
 
     Args:
         identity: hash of what the training depends on; a checkpoint of another training is passed over.
+
+    Raises:
+        PcclipError: it cannot be written, as on a full disk.
     """
     folder.mkdir(exist_ok=True)
-    with new_folder(_path(folder, checkpoint.step)) as building:
+    path = _path(folder, checkpoint.step)
+    with writing(path), new_folder(path) as building:
         parameters = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.parameters.items()}
         optimizer = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.optimizer.items()}
         states = {"rng": checkpoint.rng}
@@ -78,7 +82,7 @@ def save(folder: Path, checkpoint: Checkpoint, identity: str, keep: int) -> None
             {"schema": SCHEMA, "step": checkpoint.step, "identity": identity, "best": checkpoint.best}
             | {"keeps": checkpoint.keeps, "sha256": hashes},
         )
-    for old in [path for path in _all(folder) if path <= _path(folder, checkpoint.step)][:-keep]:
+    for old in [one for one in _all(folder) if one <= path][:-keep]:
         if checkpoint.keeps is None or old != _path(folder, checkpoint.keeps):
             shutil.rmtree(old)
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from pcclip import checkpoint
 from pcclip.batches import Batches, TrainingPairs
 from pcclip.config import FinetuneConfig
-from pcclip.errors import PluginError, RunError
+from pcclip.errors import PcclipError, PluginError, RunError
 from pcclip.interfaces import Loss, LossBatch
 from pcclip.objective import LossSum, make_loss
 from pcclip.optimizing import gradient_norm, make_optimizer, set_learning_rate
@@ -161,11 +162,11 @@ def test_checkpoints_that_were_passed_over_do_not_count_among_those_kept(tmp_pat
 def test_a_half_written_checkpoint_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(tensors: object, path: Path) -> None:
         path.write_bytes(b"half")
-        raise OSError("disk full")
+        raise SafetensorError("disk full")
 
     monkeypatch.setattr(checkpoint, "save_file", failing)
     state = checkpoint.Checkpoint(1, {}, {}, torch.get_rng_state())
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(PcclipError, match=r"cannot write .*step-00000001: disk full"):
         checkpoint.save(tmp_path, state, "x", keep=1)
     assert list(tmp_path.iterdir()) == []
 
