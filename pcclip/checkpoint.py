@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pcclip.errors import PcclipError, RunError
-from pcclip.files import new_folder, read_json, write_json
+from pcclip.files import new_folder, read_json, write_json, writing
 
 log = logging.getLogger(__name__)
 SCHEMA = 1
@@ -51,13 +51,19 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint, identity: str, keep: int) -> None:
-    """Write ``folder/step-N`` as a whole, then remove all but the last ``keep`` and the one it keeps.
+    """Write ``folder/step-N`` as a whole, then remove all before it but the last ``keep`` and the one it keeps.
+
+    Those of later steps were passed over: they do not count, and stay until training comes to their step.
 
     Args:
         identity: hash of what the training depends on; a checkpoint of another training is passed over.
+
+    Raises:
+        PcclipError: it cannot be written, as on a full disk.
     """
     folder.mkdir(exist_ok=True)
-    with new_folder(_path(folder, checkpoint.step)) as building:
+    path = _path(folder, checkpoint.step)
+    with writing(path), new_folder(path) as building:
         parameters = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.parameters.items()}
         optimizer = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.optimizer.items()}
         states = {"rng": checkpoint.rng}
@@ -76,7 +82,7 @@ def save(folder: Path, checkpoint: Checkpoint, identity: str, keep: int) -> None
             {"schema": SCHEMA, "step": checkpoint.step, "identity": identity, "best": checkpoint.best}
             | {"keeps": checkpoint.keeps, "sha256": hashes},
         )
-    for old in _all(folder)[:-keep]:
+    for old in [one for one in _all(folder) if one <= path][:-keep]:
         if checkpoint.keeps is None or old != _path(folder, checkpoint.keeps):
             shutil.rmtree(old)
 
@@ -130,7 +136,9 @@ def restore_optimizer(
 
 
 def _load(path: Path, identity: str) -> Checkpoint:
-    state: dict[str, Any] = read_json(path / "state.json")
+    state: Any = read_json(path / "state.json")
+    if not isinstance(state, dict):
+        raise PcclipError("state.json is not the one of a checkpoint")
     if state.get("schema") != SCHEMA:
         raise PcclipError(f"its schema is {state.get('schema')}, this pcclip reads {SCHEMA}")
     if state.get("identity") != identity:

@@ -35,7 +35,7 @@ Measure: TypeAlias = Literal[
 class FinetuneConfig(BaseModel):
     """All settings of ``finetune``. Field names are the keys of a recipe file and the flags of the command."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     data: str = Field(description="captioned pictures: a file, a folder, or the name of a built-in data set")
     images: Path | None = Field(None, description="folder that relative picture paths start from")
@@ -135,6 +135,15 @@ class FinetuneConfig(BaseModel):
             raise ValueError(error.message) from None
         return value
 
+    @field_validator("backbone_options", "captioner_options", "loss_options")
+    @classmethod
+    def _can_be_written(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(value, allow_nan=False, default=str)
+        except ValueError:
+            raise ValueError("a number in it is not finite") from None
+        return value
+
     @field_validator("log_to", mode="before")
     @classmethod
     def _apart(cls, value: Any) -> Any:
@@ -227,7 +236,8 @@ def read_recipe(name: str) -> dict[str, Any]:
     """Return the settings of a named recipe, of a TOML file, or of a run: its ``run.json`` or its folder.
 
     Raises:
-        UsageError: there is no such recipe or file, or it is neither TOML nor a run's record.
+        UsageError: there is no such recipe or file, it is neither TOML nor a run's record, or a plugin or its options
+            are not given as such.
     """
     if name in RECIPES:
         return dict(RECIPES[name])
@@ -237,16 +247,19 @@ def read_recipe(name: str) -> dict[str, Any]:
     try:
         text = path.read_text("utf-8")
         settings: Any = json.loads(text)["config"] if path.suffix == ".json" else tomllib.loads(text)
-        return dict(settings)
     except FileNotFoundError:
         raise UsageError(
             f"no recipe is called {name!r}, and no such file exists",
             f"Recipes: {', '.join(RECIPES)}; or the path of a TOML file or of a run.json.",
         ) from None
     except (KeyError, TypeError):
-        raise UsageError(f"cannot read the recipe {path}: it is no run.json, which holds a config") from None
+        settings = None
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read the recipe {path}: {error}") from None
+    if not isinstance(settings, dict):
+        raise UsageError(f"cannot read the recipe {path}: it is no run.json, which holds a config")
+    _check_plugins(settings)
+    return settings
 
 
 def make_config(recipe: str | None = None, **settings: Any) -> FinetuneConfig:
@@ -259,6 +272,7 @@ def make_config(recipe: str | None = None, **settings: Any) -> FinetuneConfig:
         UsageError: a setting is unknown or out of bounds.
     """
     values = read_recipe(recipe) if recipe else {}
+    _check_plugins(settings)
     _lay_loss_options(values, settings)
     for plugin in ("backbone", "captioner"):
         options = values.pop(f"{plugin}_options", {})
@@ -269,6 +283,16 @@ def make_config(recipe: str | None = None, **settings: Any) -> FinetuneConfig:
         return FinetuneConfig.model_validate(values)
     except ValidationError as error:
         raise UsageError(f"settings: {describe_validation(error)}") from None
+
+
+def _check_plugins(settings: Mapping[str, Any]) -> None:
+    """Make sure that plugins are named by texts and that their options are tables: both are read before the rest."""
+    for plugin in ("backbone", "captioner", "loss"):
+        name, options = settings.get(plugin, ""), settings.get(f"{plugin}_options", {})
+        if not isinstance(name, str):
+            raise UsageError(f"settings: {plugin}: it is a name, got {name!r}")
+        if not isinstance(options, Mapping):
+            raise UsageError(f"settings: {plugin}_options: it is a table of options, got {options!r}")
 
 
 def _lay_loss_options(values: dict[str, Any], settings: dict[str, Any]) -> None:

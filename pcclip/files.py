@@ -43,7 +43,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
             building = Path(file.name)
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            _sync(building)  # by its name: safetensors puts another file in its place
         building.chmod(0o666 & ~_umask())  # temporary files are private, results are not
         building.replace(path)
     except OSError as error:
@@ -87,8 +87,8 @@ def new_folder(path: Path) -> Iterator[Path]:
         building.chmod(0o777 & ~_umask())
         for file in building.rglob("*"):
             if file.is_file():
-                with file.open("rb") as handle:
-                    os.fsync(handle.fileno())
+                file.chmod(0o666 & ~_umask())  # safetensors makes private files
+                _sync(file)
         if path.exists():
             old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
             path.replace(old / path.name)
@@ -96,7 +96,7 @@ def new_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(old)
         else:
             building.replace(path)
-        _sync_folder(path.parent)
+        _sync(path.parent)
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
@@ -141,7 +141,7 @@ def make_writable_folder(path: Path) -> None:
         ) from None
 
 
-def _sync_folder(path: Path) -> None:
+def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -16,6 +16,7 @@ from pcclip.averaging import interpolate, put_text_weights, save_weights, text_w
 from pcclip.batches import TrainingPairs
 from pcclip.card import MEASURES
 from pcclip.config import FinetuneConfig
+from pcclip.encoding import resolve_precision
 from pcclip.errors import RunError
 from pcclip.files import read_json, write_json
 from pcclip.form import reverse
@@ -83,7 +84,7 @@ def finetune(config: FinetuneConfig, out: str | Path, *, progress: Progress | No
 def _lead(loss: Loss, config: FinetuneConfig, out: Path, shown: Progress, team: _Team) -> Finished:
     """Do all the work but other processes' share of the training."""
     with open_run(out, config) as run:
-        prepared = prepare(config, run, shown)
+        prepared = prepare(_original(config), config, run, shown)
         embedder, held_out = prepared.embedder, prepared.held_out
         if not run.is_done("evaluate"):
             texts = [comparative.text for comparative in held_out.comparatives]
@@ -98,6 +99,18 @@ def _lead(loss: Loss, config: FinetuneConfig, out: Path, shown: Progress, team: 
             _save_model(embedder, config, run, alpha, before, after)
             run.stage("evaluate", "done")
         return Finished(run.path, read_json(run.evaluation))
+
+
+def _original(config: FinetuneConfig) -> Embedder:
+    """Return the model to train.
+
+    Raises:
+        UsageError: it has no such parameters to train, or its device does not compute in such a precision.
+    """
+    embedder = registry().embedder(config.backbone, config.backbone_options)
+    embedder.trainable(scopes.result_scope(config.train))
+    resolve_precision(config.precision, embedder.device)
+    return embedder
 
 
 @dataclass(slots=True)

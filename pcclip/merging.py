@@ -90,7 +90,8 @@ def sweep_run(
     wanted = {0.0, *swept} if taken == "auto" else {0.0, *swept, _checked(taken)}
     set_threads(config.threads)
     with open_run(path, config) as opened:
-        prepared = prepare(config, opened, progress)
+        original = registry().embedder(config.backbone, config.backbone_options)
+        prepared = prepare(original, config, opened, progress)
         found = sweep(
             prepared,
             text_weights(prepared.embedder),

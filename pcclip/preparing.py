@@ -59,14 +59,16 @@ class Prepared:
     held_out: HeldOut
 
 
-def prepare(config: FinetuneConfig, run: RunFolder, progress: Progress | None = None) -> Prepared:
+def prepare(embedder: Embedder, config: FinetuneConfig, run: RunFolder, progress: Progress | None = None) -> Prepared:
     """Do the stages before training, or read back what they stored.
+
+    Args:
+        embedder: the original model.
 
     Raises:
         PcclipError: of the kind that fits; RunError where model, data or captioner are not those the run began with.
     """
     shown = progress or NoProgress()
-    embedder = registry().embedder(config.backbone, config.backbone_options)
     run.fingerprint("image tower", boundary.fingerprint("embedder", embedder, "image_fingerprint"))
     run.fingerprint("text tower", boundary.fingerprint("embedder", embedder, "text_fingerprint"))
     pictures = _read_and_embed(embedder, config, run, shown)

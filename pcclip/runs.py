@@ -99,7 +99,7 @@ class RunFolder:
 
 @contextmanager
 def open_run(path: Path, config: FinetuneConfig) -> Iterator[RunFolder]:
-    """Open or begin the run in ``path`` and hold it alone.
+    """Open or begin the run in ``path`` and hold it alone; one that has not come to its first stage begins anew.
 
     Raises:
         RunError: another process is at work in it, it was begun with other settings, or the folder
@@ -117,6 +117,8 @@ def open_run(path: Path, config: FinetuneConfig) -> Iterator[RunFolder]:
         ) from None
     try:
         run = RunFolder(path, _record(path, existed))
+        if not run.record.get("stages"):
+            run.record.clear()  # a wrong name of data or of parameters may be corrected
         if "config" in run.record:
             _refuse_other_settings(path, run.record["config"], config)
         run.note(schema=SCHEMA, config=config.model_dump(mode="json"), seed=config.seed, versions=_versions())

@@ -145,6 +145,7 @@ def test_a_recipe_chooses_the_plugins_whose_flags_are_there(tmp_path: Path) -> N
         (["finetune", "--out", "x"], "--data"),
         (["demo", "--pairs", "many"], "'many' is not a valid integer"),
         (["search", "a.png", "dark", "b.png", "--backbone", "mini", "--weight", "nan"], "'nan' is not a valid number"),
+        (["finetune", "--out", "x", "--data", "d", "--learning-rate", "inf"], "'inf' is not a valid number"),
         (["finetune", "--out", "x", "--data", "d", "--pairs", "0"], "x>=1"),
         (["predict", "a.png", "--classes", "a,b"], "--model RUN"),
         (["predict", "a.png", "--classes", "a", "--backbone", "mini"], "at least two"),

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from pcclip.config import FinetuneConfig, make_config
 from pcclip.errors import RunError, UsageError
 from pcclip.runs import open_run
+from pcclip_cli.main import main
 
 
 def test_the_paper_recipe_is_the_papers() -> None:
@@ -55,7 +58,7 @@ def test_a_run_can_be_fed_back_as_a_recipe(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", '{"schema": 1}', '{"config": 3}', '"text"'])
+@pytest.mark.parametrize("content", ["{", "[1]", '{"schema": 1}', '{"config": 3}', '{"config": ["ab"]}', '"text"'])
 def test_json_that_is_no_run_is_no_recipe(tmp_path: Path, content: str) -> None:
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(UsageError, match=r"cannot read the recipe .*run\.json"):
@@ -98,6 +101,12 @@ def test_settings_override_a_recipe_and_options_are_merged(tmp_path: Path) -> No
         ({"sweep_alpha": "0,2"}, ["sweep_alpha", "from 0 to 1", "'0,2'"]),
         ({"sweep_alpha": "half"}, ["sweep_alpha", "numbers from 0 to 1", "'half'"]),
         ({"sweep_alpha": {}}, ["sweep_alpha", "{}"]),
+        ({"learning_rate": math.inf}, ["learning_rate", "finite", "inf"]),
+        ({"loss": "siglip", "loss_options": {"bias": math.nan}}, ["loss_options", "not finite", "nan"]),
+        ({"loss": 3}, ["loss: it is a name, got 3"]),
+        ({"loss_options": 3}, ["loss_options: it is a table of options, got 3"]),
+        ({"backbone": ["mini"]}, ["backbone: it is a name"]),
+        ({"backbone_options": "x"}, ["backbone_options: it is a table"]),
     ],
 )
 def test_wrong_settings_name_the_field_and_the_value(settings: dict[str, object], words: list[str]) -> None:
@@ -115,17 +124,34 @@ def test_missing_and_broken_recipes(tmp_path: Path) -> None:
         make_config(str(broken), data="d")
 
 
+@pytest.mark.parametrize("line", ["backbone = 3", "backbone_options = 3", "loss = 3", "loss_options = [1]"])
+def test_a_recipe_with_a_value_of_another_kind_is_refused_on_the_command_line(tmp_path: Path, line: str) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(f'data = "d"\n{line}\n')
+    result = CliRunner().invoke(main, ["finetune", "--recipe", str(recipe), "--out", str(tmp_path / "run")])
+    assert result.exit_code == 2
+    assert f"settings: {line.split()[0]}: it is a" in result.output
+
+
 def config(**settings: object) -> FinetuneConfig:
     return make_config(data="d", **settings)
 
 
 def test_a_run_refuses_other_settings_and_names_them(tmp_path: Path) -> None:
-    with open_run(tmp_path / "run", config(pairs=10)):
-        pass
+    with open_run(tmp_path / "run", config(pairs=10)) as run:
+        run.stage("read", "done")
     with pytest.raises(RunError, match="pairs: 10 before, 20 now"), open_run(tmp_path / "run", config(pairs=20)):
         pass
     with open_run(tmp_path / "run", config(pairs=10, threads=1, checkpoint_every=3)) as run:
         assert run.record["config"]["pairs"] == 10
+
+
+def test_a_run_without_a_stage_begins_anew(tmp_path: Path) -> None:
+    with open_run(tmp_path / "run", config(backbone="one")) as run:
+        run.fingerprint("text tower", "a" * 32)
+    with open_run(tmp_path / "run", config(backbone="two")) as run:
+        run.fingerprint("text tower", "b" * 32)
+        assert run.record["config"]["backbone"] == "two"
 
 
 def test_a_run_refuses_changed_inputs(tmp_path: Path) -> None:

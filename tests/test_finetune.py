@@ -20,6 +20,7 @@ from PIL import Image
 import pcclip
 from pcclip.data import read, read_quarantine
 from pcclip.errors import DataError, RunError, UsageError
+from pcclip.runs import open_run
 from pcclip_cli.main import main
 
 
@@ -60,6 +61,15 @@ def test_a_wrong_plugin_option_is_said_before_anything_is_written(tmp_path: Path
     with pytest.raises(UsageError, match="takes no options"):
         pcclip.finetune(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("scope", ["foo", "last-7"])
+def test_a_scope_that_the_backbone_lacks_is_said_before_anything_is_described(tmp_path: Path, scope: str) -> None:
+    with pytest.raises(UsageError, match=f"nothing to train is called '{scope}'"):
+        pcclip.finetune(pcclip.make_config(**{**SETTINGS, "train": scope}), tmp_path / "run")
+    assert not (tmp_path / "run" / "comparatives.sqlite").exists()
+    with open_run(tmp_path / "run", pcclip.make_config(**SETTINGS)):
+        pass  # the same folder will do once it is corrected
 
 
 def test_texts_longer_than_the_tower_are_counted_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

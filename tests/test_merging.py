@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import os
 import resource
 import shutil
 import sys
@@ -18,7 +19,7 @@ from click.testing import CliRunner, Result
 from safetensors.torch import load_file, save_file
 
 import pcclip
-from pcclip.averaging import interpolate, mean, text_weights
+from pcclip.averaging import interpolate, mean, save_weights, text_weights
 from pcclip.errors import PcclipError, RunError, UsageError
 from pcclip.plugins import Plugin, registry
 from pcclip.saved import read_record
@@ -314,6 +315,7 @@ def test_an_export_is_whole_or_not_there_and_carries_a_card(runs: Mapping[str, P
     out = pcclip.export(runs["half"], "notes", tmp_path / "deep" / "out")
     assert sorted(path.name for path in out.iterdir()) == ["README.md", "pcclip_export.json", "table.safetensors"]
     assert load_file(out / "table.safetensors")["table"].equal(weights(runs["half"])["table"])
+    assert len({path.stat().st_mode for path in out.iterdir()}) == 1  # who may read the card may read the weights
     card = (out / "README.md").read_text()
     for said in ("library_name: notes", "print('path/of/this/folder')", "| data | scenes:40 |", "0.5 times the tuned"):
         assert said in card
@@ -344,6 +346,13 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(runs: Mapping[str, Pa
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_weights_that_were_written_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+    save_weights(tmp_path / "tuned.safetensors", {"table": torch.zeros(3)})
+    assert (tmp_path / "tuned.safetensors").stat().st_ino in synced
 
 
 def test_formats_that_a_backbone_does_not_have(runs: Mapping[str, Path], tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from pcclip import checkpoint
 from pcclip.batches import Batches, TrainingPairs
 from pcclip.config import FinetuneConfig
-from pcclip.errors import PluginError, RunError
+from pcclip.errors import PcclipError, PluginError, RunError
 from pcclip.interfaces import Loss, LossBatch
 from pcclip.objective import LossSum, make_loss
 from pcclip.optimizing import gradient_norm, make_optimizer, set_learning_rate
@@ -114,7 +115,7 @@ def test_only_the_last_checkpoints_are_kept(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-00000007", "step-00000008"]
 
 
-@pytest.mark.parametrize("damage", ["torn", "missing", "state", "foreign"])
+@pytest.mark.parametrize("damage", ["torn", "missing", "state", "list", "foreign"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -127,6 +128,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
         (last / "optimizer.safetensors").unlink()
     elif damage == "state":
         (last / "state.json").write_text("{")
+    elif damage == "list":
+        (last / "state.json").write_text("[]")
     else:
         state = json.loads((last / "state.json").read_text())
         (last / "state.json").write_text(json.dumps({**state, "identity": "of another training"}))
@@ -145,14 +148,25 @@ def test_checkpoints_of_other_settings_are_not_gone_on_with(tmp_path: Path) -> N
     assert torch.equal(other.table, again.table)
 
 
+def test_checkpoints_that_were_passed_over_do_not_count_among_those_kept(tmp_path: Path) -> None:
+    run(tmp_path / "other", learning_rate=0.01, checkpoint_every=7)
+    foreign = tmp_path / "other" / "checkpoints"
+    (tmp_path / "own").mkdir()
+    foreign.rename(tmp_path / "own" / "checkpoints")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "own", Interrupting(5), checkpoint_every=2)
+    left = sorted(path.name for path in (tmp_path / "own" / "checkpoints").iterdir())
+    assert left == ["step-00000002", "step-00000004", "step-00000007", "step-00000008"]
+
+
 def test_a_half_written_checkpoint_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(tensors: object, path: Path) -> None:
         path.write_bytes(b"half")
-        raise OSError("disk full")
+        raise SafetensorError("disk full")
 
     monkeypatch.setattr(checkpoint, "save_file", failing)
     state = checkpoint.Checkpoint(1, {}, {}, torch.get_rng_state())
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(PcclipError, match=r"cannot write .*step-00000001: disk full"):
         checkpoint.save(tmp_path, state, "x", keep=1)
     assert list(tmp_path.iterdir()) == []
 

@@ -20,8 +20,8 @@ class Number(click.FloatRange):
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse ``nan`` as well, which lies outside of no bounds."""
-        return _no_nan(self, super().convert(value, param, ctx), param, ctx)
+        """Refuse ``nan`` and ``inf`` as well, which lie outside of no bounds."""
+        return _finite(self, super().convert(value, param, ctx), param, ctx)
 
 
 class AnyNumber(click.types.FloatParamType):
@@ -30,10 +30,10 @@ class AnyNumber(click.types.FloatParamType):
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return _no_nan(self, super().convert(value, param, ctx), param, ctx)
+        return _finite(self, super().convert(value, param, ctx), param, ctx)
 
 
-def _no_nan(kind: click.ParamType[Any], number: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-    if math.isnan(number):
-        kind.fail(f"'nan' is not a valid {kind.name}.", param, ctx)
+def _finite(kind: click.ParamType[Any], number: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    if not math.isfinite(number):
+        kind.fail(f"'{number}' is not a valid {kind.name}.", param, ctx)
     return number
