@@ -21,6 +21,7 @@ from pcclip.config import FinetuneConfig
 from pcclip.encoding import TextPass, resolve_precision
 from pcclip.errors import RunError
 from pcclip.faults import blaming, who
+from pcclip.files import write_json
 from pcclip.interfaces import Embedder, Loss
 from pcclip.memory import freed_memory_kept
 from pcclip.negatives import FalseNegatives, HardNegatives
@@ -78,7 +79,8 @@ def train(
 
     Raises:
         RunError: there are fewer pairs than one batch needs, or the loss is not finite; the message
-            names the step, the pairs of the batch and the last good checkpoint.
+            names the step, pairs of the batch and the last good checkpoint, and ``failed-step.json`` beside
+            ``checkpoints`` holds all of them.
         PluginError: the loss is no scalar, carries no gradient, or needs what the pairs do not hold.
     """
     together = processes or Processes()
@@ -143,6 +145,11 @@ class _Trainer:
     _improved: bool = False
 
     @property
+    def failed(self) -> Path:
+        """The file that names the pairs of a step that failed."""
+        return self.checkpoints.with_name("failed-step.json")
+
+    @property
     def is_done(self) -> bool:
         """Whether no step is left, or the held-out measure has stopped getting better."""
         patience = self.config.patience
@@ -155,6 +162,8 @@ class _Trainer:
     def resume(self) -> int:
         """Go on from the last checkpoint; return its step, 0 where there is none."""
         processes = self.text_pass.processes
+        if processes.rank == 0:
+            self.failed.unlink(missing_ok=True)
         state = checkpoint.load_latest(self.checkpoints, self.identity) if processes.rank == 0 else None
         step = processes.told(lambda: state.step if state else 0)
         if not step:
@@ -253,11 +262,14 @@ class _Trainer:
         return measured
 
     def _failure(self, rows: Tensor, found: Mapping[str, float], norm: float, encoded: Tensor) -> RunError:
+        cause, names = self._cause(found, encoded), [self.batches.pairs.names[int(row)] for row in rows]
+        if self.text_pass.processes.rank == 0:
+            what = {"loss": str(found["loss"]), "gradient_norm": str(norm), "cause": cause}
+            write_json(self.failed, {"schema": 1, "step": self.done + 1, **what, "saved": self.saved, "pairs": names})
         return RunError(
             f"training failed at step {self.done + 1}: loss {found['loss']}, gradient norm {norm}; "
-            f"{self._cause(found, encoded)}; pairs of the batch: "
-            + ", ".join(self.batches.pairs.names[int(row)] for row in rows[:8])
-            + (f" and {len(rows) - 8} more" if len(rows) > 8 else "")
+            f"{cause}; pairs of the batch: {', '.join(names[:8])}"
+            + (f" and {len(names) - 8} more, all of them in {self.failed}" if len(names) > 8 else "")
             + f"; last good checkpoint: {f'step {self.saved}' if self.saved else 'none'}",
             "Lower the learning rate or clip the gradient (--clip-grad-norm 1) in a new run.",
         )

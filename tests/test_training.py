@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -183,9 +184,14 @@ def test_a_loss_that_is_not_finite_names_step_pairs_and_checkpoint(tmp_path: Pat
     assert "step 6" in str(caught.value)
     assert "pair-" in str(caught.value)
     assert "last good checkpoint: step 4" in str(caught.value)
+    failed = json.loads((tmp_path / "failed-step.json").read_text())
+    assert (failed["step"], failed["saved"], failed["loss"]) == (6, 4, "nan")
+    assert len(failed["pairs"]) == config().batch_size == len(set(failed["pairs"]))
+    assert all(name in failed["pairs"] for name in re.findall(r"pair-\d+", str(caught.value)))
     whole, _ = run(tmp_path / "whole")
     going_on, _ = run(tmp_path)
     assert torch.equal(whole.table, going_on.table)
+    assert not (tmp_path / "failed-step.json").exists()
 
 
 def test_a_loss_that_is_no_scalar_is_named(tmp_path: Path) -> None:
